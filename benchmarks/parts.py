@@ -30,9 +30,8 @@ from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled import draw, final, masks, passes, step, truncation
 from decoding.kernels.compiled.formats import FLOAT32
-from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_MAX, Memory, allocate
-from decoding.kernels.compiled.rows import Sums
-from decoding.kernels.compiled.touched import plain
+from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, Memory, allocate
+from decoding.kernels.compiled.state import Step, add_mask, begin
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -95,24 +94,32 @@ def _nothing(row: Any, block_max: Any) -> Any:
 
 
 @_njit
-def _draw(row: Any, block_max: Any, seed: Any, memory: Any) -> Any:
-    dense = plain(row, 1.0)
-    end = final.final_of(dense, block_max, passes.everything(row.width), 0, memory)
-    return draw.draw_from_row(end, 0, seed, memory)
+def _begun(row: Any, memory: Any, shadow: Any, states: Any) -> Any:
+    nothing = np.zeros(0, np.int32)
+    begun = Step(nothing, 0, nothing, nothing, 0, row.width, 0, shadow, memory, states[0])
+    begin(begun, row, RAW_MAX, 0.0)
+    return begun
 
 
 @_njit
-def _search(row: Any, block_max: Any, memory: Any) -> Any:
-    unknown, is_typical = Sums(known=False, total=1.0, moment=0.0), False
-    found = truncation.search_by_mass(row, block_max, 1.0, unknown, 0.9, is_typical, memory)
-    return found.support
+def _draw(row: Any, arrays: Any, memory: Any, seed: Any) -> Any:
+    begun = _begun(row, memory, *arrays)
+    final.bound_blocks(begun)
+    return draw.draw_from_row(begun, seed)
 
 
 @_njit
-def _search_typical(row: Any, block_max: Any, total: Any, moment: Any, memory: Any) -> Any:
-    known, is_typical = Sums(known=True, total=total, moment=moment), True
-    found = truncation.search_by_mass(row, block_max, 1.0, known, 0.9, is_typical, memory)
-    return found.support
+def _search(row: Any, arrays: Any, memory: Any) -> Any:
+    is_typical = False
+    return truncation.search_by_mass(_begun(row, memory, *arrays), 0.9, is_typical).support
+
+
+@_njit
+def _search_typical(row: Any, arrays: Any, memory: Any, total: Any, moment: Any) -> Any:
+    begun = _begun(row, memory, *arrays)
+    is_typical, state = True, begun.state
+    state.sums_known, state.total, state.moment = True, total, moment
+    return truncation.search_by_mass(begun, 0.9, is_typical).support
 
 
 @_njit
@@ -121,16 +128,18 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 
 
 @_njit
-def _mask(row: Any, memory: Any) -> Any:
-    waiting = masks.one_more(masks.no_masks(), 0, 2.0, -np.inf)
-    return masks.scan_edited(row, waiting, memory.bitmasks, memory.doubles[WORK_MAX])
+def _mask(row: Any, arrays: Any, memory: Any) -> Any:
+    begun = _begun(row, memory, *arrays)
+    add_mask(begun, 0, 2.0, -np.inf)
+    return masks.scan_edited(begun)
 
 
 def parts(row: NDArray[np.float32]) -> list[Part]:
     """The passes over a row, and the calls from Python around them."""
-    *arrays, _ = allocate(len(row))
+    doubles, integers, *arrays = allocate(len(row))
+    rest = tuple(arrays)
     bitmask = np.full((1, -(-len(row) // 32)), -1, np.int32)
-    memory = Memory(*arrays, bitmask)
+    memory = Memory(doubles, integers, bitmask)
     block_max = memory.doubles[RAW_MAX]
     stored = _row_of(row, FLOAT32, memory.doubles[RAW_END])
     wide = row.astype(np.float64)
@@ -160,17 +169,17 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         ),
         Part(
             DRAW,
-            lambda: _draw(stored, block_max, np.uint64(_SEED), memory),
+            lambda: _draw(stored, rest, memory, np.uint64(_SEED)),
             lambda found: bool(found[0] == token_id),
         ),
         Part(
             TOP_P,
-            lambda: _search(stored, block_max, memory),
+            lambda: _search(stored, rest, memory),
             lambda found: abs(found - _shortest(np.sort(mass)[::-1])) <= 1,
         ),
         Part(
             TYPICAL,
-            lambda: _search_typical(stored, block_max, *sums, memory),
+            lambda: _search_typical(stored, rest, memory, *sums),
             lambda found: abs(found - _shortest(mass[typical])) <= 1,
         ),
         Part(
@@ -180,7 +189,7 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         ),
         Part(
             MASK,
-            lambda: _mask(stored, memory),
+            lambda: _mask(stored, rest, memory),
             lambda found: largest + 2.0 <= found <= largest + 2.0 + 1e-5 * (abs(largest) + 2.0),
         ),
         Part(

@@ -47,7 +47,14 @@ from decoding.kernels.compiled.passes import (
     weigh,
     weigh_within,
 )
-from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    address_of,
+    as_real,
+    below_of,
+    row_of_doubles,
+    value_at,
+)
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
 from decoding.kernels.compiled.sifting import bin_block, gather_block
 
@@ -137,10 +144,10 @@ def _count_bins(
         counts[index] = (counts[index] + counts[both + index]) * step
     if step == 1:
         return
-    blocks = blocks_of(row)
+    blocks, maxima = blocks_of(row), row_of_doubles(block_max)
     for first in range(0, blocks, BLOCK):
         bin_block(
-            block_max, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
+            maxima, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
         )
         for place in range(min(BLOCK, blocks - first)):
             counts[bins[place]] += 1 if (first + place) % step != 0 else 1 - step
@@ -239,7 +246,7 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 
     They are float64 there where the row is, else float32.
     """
-    stop, address = 0, address_of(buffer, 0)
+    stop, address = 0, address_of(buffer)
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
@@ -288,7 +295,7 @@ def as_row(buffer: Any, count: Any, wide: Any) -> Any:
         buffer[count:whole] = -np.inf
     else:
         buffer.view(np.float32)[count:whole] = np.float32(-np.inf)
-    address = address_of(buffer, 0)
+    address = address_of(buffer)
     return Row(address, np.int64(FLOAT64 if wide else FLOAT32), count, whole, address)
 
 
@@ -331,7 +338,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
             if not search.keep_ties:
                 kept = np.int64(min(max(math.ceil(target), 1.0), ties))
                 last = np.int64(nth_equal(row, search.middle, kept))
-            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept, np.int64(0))
+            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept)
     if not far < np.inf:
         _, far = _nearest_and_farthest(row, search)
     wide = is_wide(row)
@@ -417,9 +424,7 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         total = found.inside + weight * (count - below) + other * below
         moment = weight * (count - below) * (largest - search.reference)
         moment = found.moment + scale * (moment + other * below * (least - search.reference))
-        return Window(
-            low, high, np.int64(row.width), total, moment, found.number + count, np.int64(0)
-        )
+        return Window(low, high, np.int64(row.width), total, moment, found.number + count)
     kept, last_tie = count, np.int64(row.width)
     if not search.keep_ties:
         kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
@@ -427,7 +432,7 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         last_tie = np.int64(nth_equal(row, largest, kept))
     total = found.inside + kept * weight if scale != 0.0 else np.nan
     moment = found.moment + scale * kept * weight * (largest - search.reference)
-    return Window(largest, np.inf, last_tie, total, moment, found.number + kept, np.int64(0))
+    return Window(largest, np.inf, last_tie, total, moment, found.number + kept)
 
 
 @compiled
@@ -488,9 +493,9 @@ def _cut(
         last_tie = np.int64(row.width)
         if kept_ties < ties:
             last_tie = np.int64(nth_equal(row, low, kept_ties))
-        return Window(low, np.inf, last_tie, total, moment, support, np.int64(0))
+        return Window(low, np.inf, last_tie, total, moment, support)
     for place in range(count):
         value = value_at(listed, place)
         if keys[place] <= key:
             low, high = min(low, value), max(high, value)
-    return Window(low, high, np.int64(row.width), total, moment, support, np.int64(0))
+    return Window(low, high, np.int64(row.width), total, moment, support)

@@ -21,6 +21,9 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
+from decoding.kernels.program import Opcode
+
+FREQUENCY, PRESENCE = int(Opcode.FREQUENCY_PENALTY), int(Opcode.PRESENCE_PENALTY)
 
 
 @compiled
@@ -160,25 +163,15 @@ def unmark(slot: Any, ids: Any, count: Any) -> Any:
 
 
 @compiled
-def penalise(
-    logits: Any,
-    count: Any,
-    seen: Any,
-    occurrences: Any,
-    repetition: Any,
-    frequency: Any,
-    presence: Any,
-) -> Any:
-    """The three penalties, each neutral unless asked for, on tokens that the history has.
-
-    seen: whether a token is in the history; occurrences: how often among the generated.
-    """
+def penalise(opcode: Any, amount: Any, logits: Any, occurrences: Any, count: Any) -> Any:
+    """A penalty on the tokens that its scope has, as often as they occur there."""
     for place in range(count):
-        if seen[place] == 0:
+        if occurrences[place] == 0:
             continue
-        logit = logits[place]
-        if repetition != 1.0:
-            logit = logit * repetition if logit < 0.0 else logit / repetition
-        if occurrences[place] > 0:
-            logit -= frequency * occurrences[place] + presence
-        logits[place] = logit
+        if opcode == FREQUENCY:
+            logits[place] -= amount * occurrences[place]
+        elif opcode == PRESENCE:
+            logits[place] -= amount
+        else:
+            logit = logits[place]
+            logits[place] = logit * amount if logit < 0.0 else logit / amount

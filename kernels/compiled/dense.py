@@ -1,11 +1,8 @@
-"""Numba functions that list the candidates of a row's first truncation.
+"""Numba functions that list the largest logits of a dense row, as the candidates of a truncation.
 
-Before the first truncation a row is never copied: it is the stored logits by a `temperature`, but
-for the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is
-1 + its place there, 0 for all others. A truncation finds in the block maxima which blocks can hold
-what it keeps, and collects the *candidates*. Where these would be more than `limit`, it finds the
-bounds of their logits instead, a `passes.Window`. The draw and its description read the row within
-them; for any other instruction a *shadow* of the row takes its place, −inf outside them.
+A truncation finds in the block maxima which blocks can hold what it keeps, and collects the
+*candidates*. Where these would be more than `limit`, it finds the bounds of their logits instead, a
+`passes.Window`. The draw and its description read the row within them.
 """
 
 from __future__ import annotations
@@ -17,24 +14,20 @@ import numpy as np
 from decoding.kernels.compiled.blocks import weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import collect_edited, slack_of
-from decoding.kernels.compiled.memory import (
-    IDS,
-    LOGITS,
-    TOUCHED,
-    TOUCHED_IDS,
-    VALUES,
-)
+from decoding.kernels.compiled.memory import IDS, LOGITS, TOUCHED, TOUCHED_IDS, VALUES
 from decoding.kernels.compiled.passes import blocks_of, collect
 from decoding.kernels.compiled.selection import kth_smallest, nth_largest
+from decoding.kernels.compiled.state import row_in
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
 
 
 @compiled
-def _append_touched(touched_count: Any, low: Any, count: Any, memory: Any) -> Any:
+def _append_touched(step: Any, low: Any, count: Any) -> Any:
     """Append the touched tokens with low ≤ logit and logit > −∞; return the new count."""
-    for place in range(touched_count):
+    memory = step.memory
+    for place in range(step.state.count):
         logit = memory.doubles[TOUCHED][place]
         if logit >= low and logit > -np.inf:
             memory.integers[IDS][count] = memory.integers[TOUCHED_IDS][place]
@@ -69,48 +62,46 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 
 
 @compiled
-def collect_reaching(
-    dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, count: Any, memory: Any
-) -> Any:
+def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """List the tokens of a dense row whose logit is `low` or more; how many.
 
-    tie: see `collect_edited`. count: touched tokens, which a limit does not count. Where the others
-    are more than the limit, −1 − how many were listed until that was plain.
+    tie: see `collect_edited`. A limit does not count touched tokens. Where the others are more than
+    it, −1 − how many were listed until that was plain.
     """
-    if dense.masks.slot >= 0:
-        found = collect_edited(dense, block_max, low, tie, limit, memory)
+    state = step.state
+    if state.slot >= 0:
+        found = collect_edited(step, block_max, low, tie, limit)
     else:
-        found = collect(dense.row, block_max, dense.temperature, low, dense.high, limit, 1, memory)
-    listed = _append_touched(count, low, max(found, -1 - found), memory)
+        found = collect(
+            row_in(step), block_max, state.temperature, low, state.high, limit, 1, step.memory
+        )
+    listed = _append_touched(step, low, max(found, -1 - found))
     return listed if found >= 0 else -1 - listed
 
 
 @compiled
-def collect_largest(
-    dense: Any, block_max: Any, k: Any, limit: Any, count: Any, counts_ties: Any, memory: Any
-) -> Any:
+def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: Any) -> Any:
     """List a set that holds the k largest logits and every tie with the k-th; its size, and NaN.
 
     Where too many tie with the k-th: how many larger ones are listed, and the k-th. −1 and NaN
-    where neither can be found. count: touched tokens. counts_ties: whether `final.count_ties` comes
-    next.
+    where neither can be found. counts_ties: whether `final.count_ties` comes next.
 
     The k-th largest block maximum is a lower bound of the k-th largest logit: about k blocks have
     logits above it. Where many more tokens reach it, the k-th largest of some of them is a better
     bound, and as a rule the one that they tie with.
     """
-    logits, values = memory.doubles[LOGITS], memory.doubles[VALUES]
-    blocks = blocks_of(dense.row)
-    rank = k + min(count, 8 + k // 4)
+    logits, values = step.memory.doubles[LOGITS], step.memory.doubles[VALUES]
+    state, blocks = step.state, blocks_of(step.state)
+    rank = k + min(state.count, 8 + k // 4)
     while True:
         low, most = -np.inf, limit
         if rank < blocks:
             low = _bound_of_rank(block_max, blocks, rank, values)
-            if dense.masks.slot >= 0:
-                low -= 2.0 * slack_of(dense.masks, low)
-            low /= dense.temperature
+            if state.slot >= 0:
+                low -= 2.0 * slack_of(step, low)
+            low /= state.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))
-        found = collect_reaching(dense, block_max, low, low, most, count, memory)
+        found = collect_reaching(step, block_max, low, low, most)
         if found < 0:
             break
         if found >= k or low == -np.inf:
@@ -123,7 +114,7 @@ def collect_largest(
         kth = nth_largest(logits, listed, k, values)
         above = np.nextafter(kth, np.inf)
         tie = kth if counts_ties else above
-        found = collect_reaching(dense, block_max, above, tie, limit, count, memory)
+        found = collect_reaching(step, block_max, above, tie, limit)
         if found >= 0:
             return np.int64(found), np.nan if found >= k else kth
     return np.int64(-1), np.nan

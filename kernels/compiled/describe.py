@@ -10,17 +10,11 @@ import numpy as np
 from decoding.kernels.compiled.dense import collect_largest, weigh_entries
 from decoding.kernels.compiled.final import list_ties
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import (
-    IDS,
-    LOGITS,
-    PLACES,
-    VALUES,
-    WEIGHTS,
-)
-from decoding.kernels.compiled.passes import MASK, count_above, is_whole
+from decoding.kernels.compiled.memory import IDS, LOGITS, PLACES, VALUES, WEIGHTS
+from decoding.kernels.compiled.passes import MASK, count_above
 from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.selection import largest_places
-from decoding.kernels.compiled.touched import Dense
+from decoding.kernels.compiled.state import is_cut, is_kept
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
@@ -41,28 +35,23 @@ def write_top(raw: Any, drawn: Any, n: Any, outcome: Any, top: Any, memory: Any)
 
 
 @compiled
-def collect_top(final: Any, block_max: Any, n: Any, count: Any, step: Any) -> Any:
+def collect_top(n: Any, step: Any) -> Any:
     """List candidates that hold the n largest of a dense row and enough of their ties; how many.
 
-    −1 where that is beyond this arithmetic. block_max: of the logits in the window, before the
-    temperature. count: touched tokens.
+    −1 where that is beyond this arithmetic. Needs `final.bound_blocks`.
     """
-    memory, window, dense = step.memory, final.window, final.dense
-    high, low = window.high, window.low
-    if not final.is_edited:
-        high, low = high / dense.temperature, low / dense.temperature
-    dense = Dense(dense.row, dense.masks, dense.temperature, high)
+    memory, block_max = step.memory, step.memory.doubles[step.state.maxima]
     most = max(step.limit, n) + MASK
-    found, tie = collect_largest(dense, block_max, n, most, count, False, memory)
+    found, tie = collect_largest(step, block_max, n, most, False)
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not np.isnan(tie):
         room = n + TIES_BEYOND_TOP_N - found
-        found = np.int64(list_ties(final, tie, room, ids, logits, found, memory))
-    if is_whole(window):
+        found = np.int64(list_ties(step, tie, room, ids, logits, found))
+    if not is_cut(step):
         return found
     kept = np.int64(0)
     for place in range(found):
-        if logits[place] > low or (logits[place] == low and ids[place] <= window.last_tie):
+        if is_kept(step, logits[place], ids[place]):
             ids[kept], logits[kept] = ids[place], logits[place]
             kept += 1
     return kept if found >= 0 else found

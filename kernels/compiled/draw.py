@@ -26,7 +26,7 @@ from decoding.kernels.compiled.memory import (
     LOGITS,
     OCCURRENCES,
     PLACES,
-    SEEN,
+    RIVALS,
     VALUES,
     WORDS,
 )
@@ -44,7 +44,6 @@ from decoding.kernels.compiled.passes import (
     BLOCK,
     blocks_of,
     count_in_block,
-    is_whole,
     largest_of_run,
     lowest_finite,
     rates_of,
@@ -56,6 +55,7 @@ from decoding.kernels.compiled.scalars import (
     below_of,
     trailing_zeros,
 )
+from decoding.kernels.compiled.state import is_cut, is_edited, row_in
 from decoding.kernels.randomness import (
     BLOCK_SIZE,
     MARGIN,
@@ -163,7 +163,7 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
             best, score = likeliest, rival
     # Lower than the margin asks for, by what rounding may have taken from a bound.
     bar = score - 2.0 * MARGIN - (abs(score) + 50.0) * 1e-15
-    rivals, rival_ids, found = memory.integers[SEEN], memory.integers[OCCURRENCES], 0
+    rivals, rival_ids, found = memory.integers[RIVALS], memory.integers[OCCURRENCES], 0
     for place in range(count):
         rivals[found], rival_ids[found] = place, ids[place]
         found += bounds[place] >= bar
@@ -197,18 +197,18 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 
 @compiled
-def _write_reaching(final: Any, block: Any, bound: Any, words: Any, memory: Any) -> Any:
+def _write_reaching(step: Any, block: Any, bound: Any, words: Any) -> Any:
     """A bit for each token of a block: whether its final logit may be `bound` or more.
 
     It is set for all tokens that do not reach it by a rounding's worth, too.
     """
-    row, start = final.dense.row, block * BLOCK
+    row, start = row_in(step), block * BLOCK
     bound -= abs(bound) * 1e-6 + 1e-9
-    if is_edited_block(final, block, memory):
+    if is_edited_block(step, block):
         least = max(bound, -_FLOAT32_MOST)
-        masks_from(opened(final, block, memory), start, start + BLOCK, least, words)
+        masks_from(opened(step, block), start, start + BLOCK, least, words)
         return
-    least = max(bound * final.dense.temperature, -_FLOAT32_MOST)
+    least = max(bound * step.state.temperature, -_FLOAT32_MOST)
     masks_from(row, start, start + BLOCK, as_real(row, min(least, _FLOAT32_MOST)), words)
 
 
@@ -229,35 +229,34 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
 
 
 @compiled
-def weigh_final(final: Any, largest: Any, memory: Any) -> Any:
-    """Σ w and Σ w · gap of a row, relative to its largest logit, and how many are possible.
+def weigh_final(step: Any, largest: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row, relative to its largest logit, and how many are possible.
 
     Its window, if it keeps less than all, is one of an edited row.
     """
     row, temperature, block_max = (
-        final.dense.row,
-        final.dense.temperature,
-        memory.doubles[FINAL_MAX],
+        row_in(step),
+        step.state.temperature,
+        step.memory.doubles[FINAL_MAX],
     )
     zero, shift = reference_of(row, temperature, largest)
     rate, lowest = rates_of(1.0 / temperature)
     own_rate, own_lowest = rates_of(1.0)
-    factor = math.exp(shift)
-    cuts = not is_whole(final.window)
+    factor, cuts, edited = math.exp(shift), is_cut(step), is_edited(step)
     total, moment, support, stop = 0.0, 0.0, 0, 0
     while stop < row.width:
         start = stop
         block, stop = start // BLOCK, start + run_from(row, start)
-        if final.is_edited:
+        if edited:
             for other in range(block, stop // BLOCK):
-                if cuts or is_edited_block(final, other, memory):
+                if cuts or is_edited_block(step, other):
                     stop = start + BLOCK
         top = largest_of_run(block_max, start, stop)
-        if top == -np.inf or top < final.window.low:
+        if top == -np.inf or top < step.state.low:
             continue
         source = row
-        if cuts or is_edited_block(final, block, memory):
-            source = opened(final, block, memory)
+        if cuts or is_edited_block(step, block):
+            source = opened(step, block)
             weight, first, least = weigh_alive_block(
                 source, start, stop, largest, own_rate, own_lowest
             )
@@ -284,12 +283,13 @@ def _least_word(largest: Any, score: Any, share: Any) -> Any:
 
 
 @compiled
-def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
+def draw_from_row(step: Any, seed: Any) -> Any:
     """The winner among all tokens of a row, and its final logit."""
+    memory, position = step.memory, len(step.history)
     block_max, able_words = memory.doubles[FINAL_MAX], memory.integers[BINS_OF_BLOCK]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
-    blocks = blocks_of(final.dense.row)
+    blocks = blocks_of(step.state)
     for block in range(0, blocks, EIGHT):
         blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
     best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
@@ -298,7 +298,7 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
         if bound > highest:
             first, highest = block, bound
         if bound > score:
-            logit = final_at(final, np.int64(leads[block]), memory)
+            logit = final_at(step, np.int64(leads[block]))
             if logit + noises[block] > score:
                 best, score = np.int64(leads[block]), logit + noises[block]
     # The block of the highest bound before the others: its best score rules most of them out.
@@ -309,7 +309,7 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
             continue
         lead, share, seen = np.int64(leads[block]), shares[block], np.nan
         least = np.uint64(0)
-        _write_reaching(final, block, score - (noises[block] + MARGIN), able_words, memory)
+        _write_reaching(step, block, score - (noises[block] + MARGIN), able_words)
         for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
             # Most have no token whose logit leaves it a chance, whatever its noise is.
             able = np.uint32(able_words[(start >> 5) & (BLOCK // 32 - 1)])
@@ -322,11 +322,11 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
             while hits != 0:
                 token_id = start + trailing_zeros(hits)
                 hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-                logit = final_at(final, token_id, memory)
+                logit = final_at(step, token_id)
                 may_win = logit + (noises[block] + MARGIN) >= score and logit > -np.inf
                 if not may_win or token_id == lead:
                     continue
                 rival = score_of(token_id, logit, share, position, seed)
                 if rival > score or (rival == score and token_id < best):
                     best, score = token_id, rival
-    return best, final_at(final, best, memory)
+    return best, final_at(step, best)

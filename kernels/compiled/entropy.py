@@ -21,11 +21,10 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import BLOCK, blocks_of, collect, rates_of
 from decoding.kernels.compiled.scalars import as_real, value_at
-from decoding.kernels.compiled.selection import BINS, boundary_bin, keep_up_to, weighted_cut
-from decoding.kernels.compiled.touched import plain
+from decoding.kernels.compiled.selection import keep_up_to, weighted_cut
+from decoding.kernels.compiled.state import row_in
 
-_STEP = 8
-_FIRST_RANK = 256
+_RANKS = (256, 8_192)
 _NEGLIGIBLE = 700.0
 """A token so far below the likeliest has a weight of 0, here and in `weigh_entries`."""
 
@@ -49,11 +48,16 @@ def entropy_of_sums(rest: Any, moment: Any) -> Any:
 
 
 @compiled
-def sums_of_others(row: Any, block_max: Any, temperature: Any, memory: Any) -> Any:
-    """Σ w and Σ w · gap of a dense row without one of its likeliest tokens.
+def sums_of_others(step: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row without edits and without one of its likeliest tokens.
 
     In float32 but for the block where that one is, or where float32 has too small a range.
     """
+    row, block_max, temperature = (
+        row_in(step),
+        step.memory.doubles[step.state.maxima],
+        step.state.temperature,
+    )
     chosen = 0
     for block in range(1, blocks_of(row)):
         if block_max[block] > block_max[chosen]:
@@ -78,22 +82,26 @@ def sums_of_others(row: Any, block_max: Any, temperature: Any, memory: Any) -> A
             rest += math.exp(gap)
             moment += math.exp(gap) * gap
     if rest < 1e-30:
-        count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, 1, memory)
-        logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+        count = _collect_possible(step, reference / temperature)
+        logits, weights = step.memory.doubles[LOGITS], step.memory.doubles[WEIGHTS]
         rest, moment = weigh_others(logits, count, reference / temperature, weights)
     return rest, moment
 
 
 @compiled
-def collect_down_to(
-    row: Any, block_max: Any, temperature: Any, depth: Any, step: Any, memory: Any
-) -> Any:
-    """List the tokens at most `depth` below the largest logit, in every `step`-th block."""
-    largest = -np.inf
-    for block in range(blocks_of(row)):
-        largest = max(largest, block_max[block])
-    low = largest / temperature - depth
-    return collect(row, block_max, temperature, low, np.inf, row.width + 1, step, memory)
+def _collect_possible(step: Any, largest: Any) -> Any:
+    """List the tokens whose weight beside the likeliest's is more than 0."""
+    low, row = largest - _NEGLIGIBLE, row_in(step)
+    return collect(
+        row,
+        step.memory.doubles[step.state.maxima],
+        step.state.temperature,
+        low,
+        np.inf,
+        row.width + 1,
+        1,
+        step.memory,
+    )
 
 
 @compiled
@@ -163,54 +171,35 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
 
 
 @compiled
-def top_h_of_row(
-    row: Any, block_max: Any, largest: Any, temperature: Any, share: Any, memory: Any
-) -> Any:
-    """List the tokens that top-H keeps of a dense row without touched tokens; return their count.
+def top_h_of_row(item: Any, step: Any) -> Any:
+    """List the tokens that top-H keeps of a dense row without edits; return their count.
 
-    What is kept is looked for among the 256 likeliest, then down to where a sample of the blocks
-    says that it ends, then everywhere.
+    What is kept is looked for among the likeliest of it, then everywhere.
     """
-    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    rest, moment = sums_of_others(row, block_max, temperature, memory)
-    entropy = entropy_of_sums(rest, moment)
-    budget = share * entropy
-    blocks = blocks_of(row)
-    if blocks >= 8 * _STEP:
-        rank = min(_FIRST_RANK, blocks // 4)
-        most = row.width + 1
-        count, tie = collect_largest(
-            plain(row, temperature), block_max, rank, most, 0, False, memory
-        )
-        if count >= 0 and np.isnan(tie):
-            weigh_entries(logits, count, largest, weights)
-            if to_entropies(logits, count, largest, rest, weights) > budget:
+    memory, block_max = step.memory, step.memory.doubles[step.state.maxima]
+    largest = step.state.largest / step.state.temperature
+    rest, moment = sums_of_others(step)
+    budget = item.first * entropy_of_sums(rest, moment)
+    for rank in _RANKS:
+        if 4 * rank <= step.vocab:
+            count, tie = collect_largest(step, block_max, rank, step.vocab + 1, False)
+            if (
+                count >= 0
+                and np.isnan(tie)
+                and _weigh_by_entropy(count, largest, rest, memory) > budget
+            ):
                 return keep_by_entropy(count, budget, memory)
-        count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, _STEP, memory)
-        lowest = largest
-        for place in range(count):
-            lowest = min(lowest, logits[place])
-        weigh_entries(logits, count, largest, weights)
-        to_entropies(logits, count, largest, rest, weights)
-        histogram = memory.doubles[HISTOGRAM]
-        for index in range(BINS):
-            histogram[index] = 0.0
-        factor = min(BINS / max(largest - lowest, 1e-300), 1e300)
-        for place in range(count):
-            bin_ = np.int64(min((largest - logits[place]) * factor, BINS - 1.0))
-            histogram[bin_] += _STEP * weights[place]
-        target = budget + min(0.1 * budget, 0.5 * (entropy - budget))
-        wanted, _ = boundary_bin(histogram, BINS, target, 0.0)
-        if wanted >= 0:
-            depth = (wanted + 1) / factor
-            count = collect_down_to(row, block_max, temperature, depth, 1, memory)
-            weigh_entries(logits, count, largest, weights)
-            if to_entropies(logits, count, largest, rest, weights) > budget:
-                return keep_by_entropy(count, budget, memory)
-    count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, 1, memory)
-    weigh_entries(logits, count, largest, weights)
-    to_entropies(logits, count, largest, rest, weights)
+    count = _collect_possible(step, largest)
+    _weigh_by_entropy(count, largest, rest, memory)
     return keep_by_entropy(count, budget, memory)
+
+
+@compiled
+def _weigh_by_entropy(count: Any, largest: Any, rest: Any, memory: Any) -> Any:
+    """The −p ln p of each listed entry into `WEIGHTS`; returns their sum."""
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    weigh_entries(logits, count, largest, weights)
+    return to_entropies(logits, count, largest, rest, weights)
 
 
 @compiled

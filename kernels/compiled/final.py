@@ -1,17 +1,18 @@
 """The final logits of a dense row, one block at a time, without a copy of the row.
 
-A block with edited tokens is written into a buffer when it is read, all others are read as they
-are stored. Tokens that tie for the last place of a truncation are counted by block, not listed.
+A *final* logit is one that no temperature has to divide any more. A block with edited tokens is
+written into a buffer when it is read, all others are read as they are stored. Tokens that tie for
+the last place of a truncation are counted by block, not listed.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import divide_block, largest_value
+from decoding.kernels.compiled.blocks import largest_value
 from decoding.kernels.compiled.candidates import largest_of
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.formats import FLOAT64, Row
@@ -27,172 +28,156 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
     WORDS,
     WORK_END,
+    WORK_MAX,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
-    Window,
     blocks_of,
     copy_block,
     count_in_block,
     everything,
-    holds,
-    is_whole,
-    is_wide,
     largest_of_blocks,
     smallest_at_least,
     wide_row,
 )
-from decoding.kernels.compiled.scalars import address_of, below_of, value_at
-from decoding.kernels.compiled.touched import logit_at
-
-
-class Final(NamedTuple):
-    """What a draw sees of a dense row.
-
-    dense: the row as the program left it, with its touched tokens. window: of it; see `has_bounds`.
-    is_edited: whether some logits are not those of the stored row by its temperature.
-    """
-
-    dense: Any
-    window: Any
-    is_edited: Any
-
-
-@compiled
-def has_bounds(dense: Any, touched: Any) -> Any:
-    """Whether bounds of stored logits say what stays: no logit is edited, and no two become ties.
-
-    Two float32 that are not the same never are the same float64 when they are divided. The bounds
-    of a `Window` are final logits instead where a logit is edited.
-    """
-    is_edited = touched > 0 or dense.masks.slot >= 0
-    return not is_edited and can_window(dense)
+from decoding.kernels.compiled.scalars import address_of, below_of, row_of_doubles
+from decoding.kernels.compiled.state import (
+    BEYOND,
+    EMPTIED,
+    begin,
+    is_cut,
+    is_edited,
+    is_kept,
+    row_in,
+    window_of,
+)
+from decoding.kernels.compiled.touched import are_moderate, forget, logit_at
 
 
 @compiled
-def can_window(dense: Any) -> Any:
-    """Whether a window can say what stays of a dense row."""
-    return dense.temperature == 1.0 or not is_wide(dense.row)
+def bound_blocks(step: Any) -> Any:
+    """Bound each block's final logits, into `FINAL_MAX`; chain its touched tokens in `LINKS`.
 
-
-@compiled
-def final_of(dense: Any, block_max: Any, window: Any, count: Any, memory: Any) -> Any:
-    """The final logits of a dense row; chains the touched tokens of each block in `LINKS`.
-
-    block_max: of the row after the masks, or bounds of it. Bounds of each block's final logits go
-    into `FINAL_MAX`. The first of a block's chain is in `WORDS`, as 1 + its place, 0 for none.
+    The first of a block's chain is in `WORDS`, as 1 + its place, 0 for none.
     """
-    first, links, touched_ids = (
-        memory.integers[WORDS],
-        memory.integers[LINKS],
-        memory.integers[TOUCHED_IDS],
-    )
-    bounds = memory.doubles[FINAL_MAX]
-    is_edited, blocks = count > 0 or dense.masks.slot >= 0, blocks_of(dense.row)
+    memory, state, block_max = step.memory, step.state, step.memory.doubles[step.state.maxima]
+    first, links = memory.integers[WORDS], memory.integers[LINKS]
+    bounds, blocks = memory.doubles[FINAL_MAX], blocks_of(state)
     for block in range(blocks):
-        bounds[block] = block_max[block] / dense.temperature
-    for block in range(blocks if is_edited else 0):
+        bounds[block] = block_max[block] / state.temperature
+    for block in range(blocks if is_edited(step) else 0):
         first[block] = 0
-    for place in range(count):
-        block = touched_ids[place] // BLOCK
+    for place in range(state.count):
+        block = memory.integers[TOUCHED_IDS][place] // BLOCK
         links[place] = first[block]
         first[block] = place + 1
         bounds[block] = max(bounds[block], memory.doubles[TOUCHED][place])
-    return Final(dense, window, is_edited)
 
 
 @compiled
-def final_at(final: Any, token_id: Any, memory: Any) -> Any:
+def final_at(step: Any, token_id: Any) -> Any:
     """A final logit; −inf outside the window, and beyond the row."""
-    dense = final.dense
-    if token_id >= dense.row.width:
+    if token_id >= step.vocab:
         return -np.inf
-    if final.is_edited:
-        logit = logit_at(dense, token_id, memory)
-        return logit if holds(final.window, logit, token_id) else -np.inf
-    value = value_at(dense.row, token_id)
-    return value / dense.temperature if holds(final.window, value, token_id) else -np.inf
+    logit = logit_at(step, token_id)
+    return logit if is_kept(step, logit, token_id) else -np.inf
 
 
 @compiled
-def is_edited_block(final: Any, block: Any, memory: Any) -> Any:
+def is_edited_block(step: Any, block: Any) -> Any:
     """Whether a block is not as it is stored."""
-    return final.is_edited and (final.dense.masks.slot >= 0 or memory.integers[WORDS][block] != 0)
+    masked = step.state.slot >= 0
+    return is_edited(step) and (masked or step.memory.integers[WORDS][block] != 0)
 
 
 @compiled
-def opened(final: Any, block: Any, memory: Any) -> Any:
-    """A row of which one block may be read, until the next is opened: its final logits."""
-    dense, start = final.dense, block * BLOCK
-    row, out = dense.row, memory.doubles[WORK_END][BLOCK : 2 * BLOCK]
-    if dense.masks.slot >= 0:
-        copy_edited(row, block, dense.masks, memory.bitmasks, out)
-        if dense.temperature != 1.0:
-            divide_block(out, 0, BLOCK, dense.temperature)
+def write_block(step: Any, block: Any, out: Any) -> Any:
+    """The final logits of a block into `out`, of float64; the largest of them.
+
+    out: may be the block itself, of a shadow. Needs `bound_blocks`.
+    """
+    state, start, row = step.state, block * BLOCK, row_in(step)
+    edited = is_edited(step)
+    if state.slot >= 0:
+        top = copy_edited(step, block, out) / state.temperature
+        for lane in range(BLOCK if state.temperature != 1.0 else 0):
+            out[lane] /= state.temperature
     else:
-        copy_block(row, block, everything(row.width), dense.temperature, out)
-    place = np.int64(memory.integers[WORDS][block])
+        window = everything(row.width) if edited else window_of(step)
+        top = copy_block(row, block, window, state.temperature, out)
+    if not edited:
+        return top
+    place = np.int64(step.memory.integers[WORDS][block])
+    is_right = place == 0 and not is_cut(step)
     while place != 0:
-        out[memory.integers[TOUCHED_IDS][place - 1] - start] = memory.doubles[TOUCHED][place - 1]
-        place = np.int64(memory.integers[LINKS][place - 1])
-    if not is_whole(final.window):
-        for lane in range(BLOCK):
-            if not holds(final.window, out[lane], start + lane):
-                out[lane] = -np.inf
-    address = address_of(out, 0) - start * 8
-    return Row(address, np.int64(FLOAT64), row.width, start + BLOCK, address)
+        token_id = step.memory.integers[TOUCHED_IDS][place - 1]
+        out[token_id - start] = step.memory.doubles[TOUCHED][place - 1]
+        place = np.int64(step.memory.integers[LINKS][place - 1])
+    for lane in range(BLOCK if is_cut(step) else 0):
+        if not is_kept(step, out[lane], start + lane):
+            out[lane] = -np.inf
+    return top if is_right else largest_value(row_of_doubles(out), 0, BLOCK)
 
 
 @compiled
-def _largest_untouched(final: Any, block: Any, memory: Any) -> Any:
-    """The largest logit of a block's tokens that are not touched."""
-    dense, start = final.dense, block * BLOCK
-    row, out = dense.row, memory.doubles[WORK_END][BLOCK : 2 * BLOCK]
-    if dense.masks.slot >= 0:
-        top = copy_edited(row, block, dense.masks, memory.bitmasks, out)
-    else:
-        top = copy_block(row, block, everything(row.width), 1.0, out)
-    place = np.int64(memory.integers[WORDS][block])
-    if place != 0:
-        while place != 0:
-            out[memory.integers[TOUCHED_IDS][place - 1] - start] = -np.inf
-            place = np.int64(memory.integers[LINKS][place - 1])
-        top = largest_value(out, 0, BLOCK)
-    return top / dense.temperature
+def opened(step: Any, block: Any) -> Any:
+    """A row of which one block may be read, until the next is opened: its final logits."""
+    out = step.memory.doubles[WORK_END][BLOCK : 2 * BLOCK]
+    write_block(step, block, out)
+    start, width = block * BLOCK, step.vocab
+    address = address_of(out) - start * 8
+    return Row(address, np.int64(FLOAT64), np.int64(width), start + BLOCK, address)
 
 
 @compiled
-def largest_final(final: Any, count: Any, memory: Any) -> Any:
-    """The largest logit of a dense row, whatever its window. count: touched tokens."""
-    row, bounds = final.dense.row, memory.doubles[FINAL_MAX]
-    if not final.is_edited:
-        return largest_of_blocks(row, bounds)
+def write_shadow(step: Any) -> Any:
+    """Write what is left of a dense row into the shadow, which is the row from then on."""
+    memory, moderate, largest = step.memory, are_moderate(step), -np.inf
+    bound_blocks(step)
+    for block in range(blocks_of(step.state)):
+        top = write_block(step, block, step.shadow[block * BLOCK : block * BLOCK + BLOCK])
+        memory.doubles[WORK_MAX][block] = top
+        largest = max(largest, top)
+    forget(step)
+    address, whole = address_of(step.shadow), np.int64(len(step.shadow))
+    shadow = Row(address, np.int64(FLOAT64), np.int64(step.vocab), whole, address)
+    begin(step, shadow, WORK_MAX, largest)
+    if not moderate:
+        step.state.outcome = BEYOND
+    elif largest == -np.inf:
+        step.state.outcome = EMPTIED
+
+
+@compiled
+def largest_final(step: Any) -> Any:
+    """The largest logit of a dense row that is not edited, or of whose largest some is kept."""
+    bounds, blocks = step.memory.doubles[FINAL_MAX], blocks_of(step.state)
+    if not is_edited(step):
+        return largest_of_blocks(step.state, bounds)
     best, first = -np.inf, 0
-    for place in range(count):
-        best = max(best, memory.doubles[TOUCHED][place])
-    for block in range(blocks_of(row)):
+    for place in range(step.state.count):
+        best = max(best, step.memory.doubles[TOUCHED][place])
+    for block in range(blocks):
         if bounds[block] > bounds[first]:
             first = block
     # The most promising block before the others, which need not be looked into as a rule.
-    for turn in range(-1, blocks_of(row)):
+    for turn in range(-1, blocks):
         block = first if turn < 0 else turn
         if bounds[block] > best:
-            best = max(best, _largest_untouched(final, block, memory))
+            best = max(best, write_block(step, block, step.memory.doubles[WORK_END][BLOCK:]))
     return best
 
 
 @compiled
-def list_ties(
-    final: Any, tie: Any, room: Any, ids: Any, logits: Any, count: Any, memory: Any
-) -> Any:
+def list_ties(step: Any, tie: Any, room: Any, ids: Any, logits: Any, count: Any) -> Any:
     """Append the first `room` tokens whose final logit is `tie`; the new count."""
-    for block in range(blocks_of(final.dense.row)):
-        if memory.doubles[FINAL_MAX][block] < tie:
+    for block in range(blocks_of(step.state)):
+        if step.memory.doubles[FINAL_MAX][block] < tie:
             continue
-        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, final.dense.row.width)):
+        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, step.vocab)):
             if room <= 0:
                 return count
-            if final_at(final, token_id, memory) == tie:
+            if final_at(step, token_id) == tie:
                 ids[count], logits[count] = token_id, tie
                 count += 1
                 room -= 1
@@ -200,69 +185,67 @@ def list_ties(
 
 
 @compiled
-def count_ties(final: Any, tie: Any, last_tie: Any, memory: Any) -> Any:
+def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     """How many tokens up to `last_tie` have a final logit; those of each block go into `TIES`.
 
     Of a row with masks these are there already, by `collect_edited`, touched tokens as they were.
     """
-    dense, counts, bounds = final.dense, memory.doubles[TIES], memory.doubles[FINAL_MAX]
-    row, temperature, masks = dense.row, dense.temperature, dense.masks
-    is_masked = masks.slot >= 0
+    memory, state, row = step.memory, step.state, row_in(step)
+    counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.slot >= 0
     # What the temperature makes the tie of; after masks it is no number of the row's precision.
     real = wide_row(row) if is_masked else row
-    low = smallest_at_least(real, tie, temperature)
-    high = below_of(real, smallest_at_least(real, np.nextafter(tie, np.inf), temperature))
+    low = smallest_at_least(real, tie, state.temperature)
+    high = below_of(real, smallest_at_least(real, np.nextafter(tie, np.inf), state.temperature))
     total = 0.0
     for block in range(blocks_of(row)):
         if not is_masked:
             counts[block] = 0.0
             if bounds[block] >= tie:
                 counts[block] = count_in_block(row, block * BLOCK, low, high)
-        if final.is_edited and bounds[block] >= tie:
+        if is_edited(step) and bounds[block] >= tie:
             place = np.int64(memory.integers[WORDS][block])
             while place != 0:
                 touched_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])
-                counts[block] -= low <= edited_at(row, touched_id, masks, memory.bitmasks) <= high
+                counts[block] -= low <= edited_at(step, touched_id) <= high
                 counts[block] += memory.doubles[TOUCHED][place - 1] == tie
                 place = np.int64(memory.integers[LINKS][place - 1])
         total += counts[block] if block <= last_tie // BLOCK else 0.0
     for token_id in range(last_tie + 1, min(last_tie // BLOCK * BLOCK + BLOCK, row.width)):
-        total -= logit_at(dense, token_id, memory) == tie
+        total -= logit_at(step, token_id) == tie
     return np.int64(total)
 
 
 @compiled
-def nth_tie(final: Any, tie: Any, n: Any, memory: Any) -> Any:
+def _nth_tie(step: Any, tie: Any, n: Any) -> Any:
     """The id of the n-th token, from 1, that `count_ties` has counted."""
-    row, counts = final.dense.row, memory.doubles[TIES]
+    counts = step.memory.doubles[TIES]
     block: Any = 0
     while counts[block] < n:
         n -= np.int64(counts[block])
         block += 1
-    for token_id in range(block * BLOCK, row.width):
-        n -= logit_at(final.dense, token_id, memory) == tie
+    for token_id in range(block * BLOCK, step.vocab):
+        n -= logit_at(step, token_id) == tie
         if n == 0:
             return np.int64(token_id)
-    return np.int64(row.width - 1)
+    return np.int64(step.vocab - 1)
 
 
 @compiled
-def window_of_ties(
-    final: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties: Any, memory: Any
-) -> Any:
-    """The window of the listed tokens, which are above a tie, and of the first of those that tie.
+def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties: Any) -> Any:
+    """Keep the listed tokens, which are above a tie, and the first of those that tie.
 
     above: how many are listed. wanted: how many of the `ties` ties counted up to `last_tie` stay.
     """
-    dense, logits = final.dense, memory.doubles[LOGITS]
+    state, logits = step.state, step.memory.doubles[LOGITS]
     if wanted < ties:
-        last_tie = nth_tie(final, tie, wanted, memory)
+        last_tie = _nth_tie(step, tie, wanted)
     largest = max(largest_of(logits, above), tie)
-    total, moment = weigh_entries(logits, above, largest, memory.doubles[WEIGHTS])
+    total, moment = weigh_entries(logits, above, largest, step.memory.doubles[WEIGHTS])
     gap = tie - largest
     weight = wanted * math.exp(max(gap, -700.0))
-    low = tie if final.is_edited else smallest_at_least(dense.row, tie, dense.temperature)
-    return Window(
-        low, np.inf, np.int64(last_tie), total + weight, moment + weight * gap,
-        np.int64(above + wanted), np.int64(wanted),
-    )  # fmt: skip
+    state.low, state.high, state.stored_high = tie, np.inf, np.inf
+    state.stored_low = tie
+    if not is_edited(step):
+        state.stored_low = smallest_at_least(row_in(step), tie, state.temperature)
+    state.last_tie, state.ties, state.support = last_tie, wanted, above + wanted
+    state.kept_total, state.kept_moment = total + weight, moment + weight * gap

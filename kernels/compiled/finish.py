@@ -20,26 +20,20 @@ from decoding.kernels.compiled.draw import (
     greedy_candidate,
     weigh_final,
 )
-from decoding.kernels.compiled.final import final_at, final_of, largest_final
+from decoding.kernels.compiled.final import bound_blocks, final_at, largest_final
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import (
-    FINAL_MAX,
-    IDS,
-    LOGITS,
-    WINDOW_MAX,
-    WORK_MAX,
-)
+from decoding.kernels.compiled.memory import FINAL_MAX, IDS, LOGITS, WINDOW_MAX
 from decoding.kernels.compiled.passes import (
     BLOCK,
     blocks_of,
     count_between,
-    is_whole,
     largest_of_blocks,
     largest_within,
     lowest_finite,
     weigh_within,
 )
-from decoding.kernels.compiled.touched import Dense, are_moderate, forget
+from decoding.kernels.compiled.state import is_cut, is_edited, row_in, window_of
+from decoding.kernels.compiled.touched import are_moderate, forget
 
 LEFT_TO_NUMPY = 3
 """A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
@@ -76,21 +70,20 @@ class Drawn(NamedTuple):
 
 
 @compiled
-def _greedy_of_row(final: Any, largest: Any, memory: Any) -> Any:
+def _greedy_of_row(step: Any, largest: Any) -> Any:
     """The lowest id of a dense row's largest logits."""
-    width = final.dense.row.width
-    for block in range(blocks_of(final.dense.row)):
-        if memory.doubles[FINAL_MAX][block] >= largest:
-            for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, width)):
-                if final_at(final, token_id, memory) == largest:
+    for block in range(blocks_of(step.state)):
+        if step.memory.doubles[FINAL_MAX][block] >= largest:
+            for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, step.vocab)):
+                if final_at(step, token_id) == largest:
                     return np.int64(token_id)
     return np.int64(-1)
 
 
 @compiled
-def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
+def _finish_candidates(plan: Any, wanted: Any, step: Any) -> Any:
     """Draw from a compact row."""
-    memory, count = step.memory, state.count
+    memory, count = step.memory, step.state.count
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
     if wanted:
@@ -104,61 +97,55 @@ def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
 
 
 @compiled
-def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> Any:
+def _finish_row(plan: Any, wanted: Any, step: Any) -> Any:
     """Draw from a dense row."""
-    row, memory, window = source.row, step.memory, state.kept
-    count, temperature = state.count, state.temperature
-    dense = Dense(row, state.masks, temperature, np.inf)
-    block_max = memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
-    shift, stored = 0.0, 0.0
-    is_cut = not is_whole(window) and count == 0 and state.masks.slot < 0
-    if is_cut:
+    row, memory, state = row_in(step), step.memory, step.state
+    edited, temperature, window = is_edited(step), state.temperature, window_of(step)
+    shift, stored, is_within = 0.0, 0.0, is_cut(step) and not edited
+    if is_within:
         # What has been summed is relative to the whole row's largest.
-        within = memory.doubles[WINDOW_MAX]
+        block_max, within = step.memory.doubles[step.state.maxima], memory.doubles[WINDOW_MAX]
         stored = largest_within(row, block_max, window, within)
         shift = largest_of_blocks(row, block_max) / temperature - stored / temperature
-        block_max = within
-    final = final_of(dense, block_max, window, count, memory)
-    largest = stored / temperature if is_cut else largest_final(final, count, memory)
+        state.maxima = WINDOW_MAX
+    bound_blocks(step)
+    largest = stored / temperature if is_within else largest_final(step)
     token_id, logit, listed = np.int64(-1), largest, np.int64(0)
-    if not are_moderate(count, memory):
-        forget(memory, count)
-        return Drawn(token_id, 0.0, largest, 0.0, 0.0, count, count)
+    if not are_moderate(step):
+        forget(step)
+        return Drawn(token_id, 0.0, largest, 0.0, 0.0, np.int64(0), np.int64(0))
     if wanted and plan.top_n > 0:
-        listed = np.int64(collect_top(final, block_max, plan.top_n, count, step))
+        listed = np.int64(collect_top(plan.top_n, step))
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
-        token_id = _greedy_of_row(final, largest, memory)
+        token_id = _greedy_of_row(step, largest)
     else:
-        token_id, logit = draw_from_row(final, len(step.history), plan.seed, memory)
-    total, moment, support = window.total, window.moment, np.int64(window.support)
-    sums = source.sums
+        token_id, logit = draw_from_row(step, plan.seed)
+    total, moment, support = state.kept_total, state.kept_moment, np.int64(state.support)
     if not wanted:
         total, moment = 1.0, 0.0
-    elif is_whole(window) and not final.is_edited and sums.known and temperature == 1.0:
-        total, moment = sums.total, sums.moment
+    elif not is_cut(step) and not edited and state.sums_known and temperature == 1.0:
+        total, moment = state.total, state.moment
         support = np.int64(count_between(row, lowest_finite(row), np.inf))
-    elif np.isnan(total) and not is_cut:
-        total, moment, support = weigh_final(final, largest, memory)
+    elif np.isnan(total) and not is_within:
+        total, moment, support = weigh_final(step, largest)
     elif np.isnan(total):
         shift = 0.0
         total, moment, support, _ = weigh_within(
-            row, block_max, window, stored, 1.0 / temperature, False
+            row, step.memory.doubles[step.state.maxima], window, stored, 1.0 / temperature, False
         )
-    forget(memory, count)
+    forget(step)
     log_total = np.log(total)
     entropy = max(0.0, log_total - moment / total)
     return Drawn(token_id, logit, largest, log_total + shift, entropy, support, listed)
 
 
 @compiled
-def finish(
-    source: Any, state: Any, raw: Any, plan: Any, wanted: Any, outcome: Any, top: Any, step: Any
-) -> Any:
+def finish(raw: Any, plan: Any, wanted: Any, outcome: Any, top: Any, step: Any) -> Any:
     """Draw from what the program left of a row, and describe the draw if that is wanted."""
-    if state.compact:
-        drawn = _finish_candidates(state, plan, wanted, step)
+    if step.state.compact:
+        drawn = _finish_candidates(plan, wanted, step)
     else:
-        drawn = _finish_row(source, state, plan, wanted, step)
+        drawn = _finish_row(plan, wanted, step)
     outcome.token_id = drawn.token_id
     if drawn.token_id < 0 or (wanted and plan.top_n > 0 and drawn.listed < 0):
         outcome.status = LEFT_TO_NUMPY

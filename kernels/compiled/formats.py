@@ -1,16 +1,16 @@
 """`Row` of Numba code: a row of logits in memory whose float format is known only at run time.
 
 So everything is compiled once, whatever the format of the logits: only the loops over a block,
-which are short, have a branch for each. The intrinsics of this package take a `Row`, or an array
-whose dtype is a stored format: float32, float64, or the bits of bfloat16 (uint16) or float16
-(int16). Numbers in the precision of a `Row` are float64 that a float32 holds, unless the format is
-float64.
+which are short, have a branch for each of the stored formats: float32, float64, and the bits of
+bfloat16 (uint16) and float16 (int16). Numbers in the precision of a row are float64 that a float32
+holds, unless the format is float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
@@ -18,16 +18,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from decoding.kernels.compiled.vectors import (
-    DOUBLE,
-    FLOAT,
-    INT32,
-    INT64,
-    Vector,
-    pointer,
-    splat,
-    widen,
-)
+from decoding.kernels.compiled.intrinsics import GIVEN, straight_line, widened
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, splat, widen
 
 FLOAT32, FLOAT64, BFLOAT16, FLOAT16 = range(4)
 _DTYPES = (types.float32, types.float64, types.uint16, types.int16)
@@ -64,23 +56,24 @@ def format_of(dtype: np.dtype[Any]) -> int:
 class Stored:
     """Logits of one format, in code that is being generated.
 
-    dtype: of what is stored. first: the address of the first logit. is_row: whether numbers come
-    and go as those of a `Row`.
+    dtype: of what is stored. first: the address of the first logit.
     """
 
     builder: Any
     dtype: Any
     first: Any
-    is_row: bool
 
-    def bits(self, index: Any, count: int) -> Vector:
-        """`count` logits from `index` on, as they are stored."""
+    @property
+    def element(self) -> Any:
+        """The LLVM type in which the logits are computed with, float or double."""
+        return DOUBLE if self.dtype == types.float64 else FLOAT
+
+    def bits(self, index: Any, count: int, element: Any = None) -> Vector:
+        """`count` logits from `index` on, as they are stored; or so many lanes of another type."""
         address = self.builder.gep(self.first, [index])
-        kind = ir.VectorType(address.type.pointee, count)
-        return Vector(
-            self.builder,
-            self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=1),
-        )
+        kind = ir.VectorType(element or address.type.pointee, count)
+        place = self.builder.bitcast(address, kind.as_pointer())
+        return Vector(self.builder, self.builder.load(place, align=1))
 
     def values(self, index: Any, count: int) -> Vector:
         """`count` logits from `index` on, in order, as float32 or float64."""
@@ -93,60 +86,49 @@ class Stored:
         """2 · `LANES` logits from `index` on, in any order, as two vectors."""
         if self.dtype == types.uint16:
             # Each half of a word is the upper half of a float32.
-            address = self.builder.gep(self.first, [index])
-            kind = ir.VectorType(INT32, LANES)
-            words = Vector(
-                self.builder,
-                self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=1),
-            )
+            words = self.bits(index, LANES, INT32)
             return [(words << 16).bits_as(FLOAT), (words & 0xFFFF0000).bits_as(FLOAT)]
         next_index = self.builder.add(index, ir.Constant(INT64, LANES))
         return [self.values(index, LANES), self.values(next_index, LANES)]
 
     def real(self, number: Any) -> Any:
         """A number that came in as a lane of `values`."""
-        if self.is_row and self.dtype != types.float64:
-            return self.builder.fptrunc(number, FLOAT)
-        return number
+        return number if self.element == DOUBLE else self.builder.fptrunc(number, FLOAT)
 
     def reals(self, number: Any, count: int) -> Vector:
         """The same in every lane."""
         return splat(self.builder, self.real(number), count)
 
-    def result(self, lane: Any) -> Any:
-        """A lane of `values` as a number that goes out."""
-        if self.is_row and self.dtype != types.float64:
-            return self.builder.fpext(lane, DOUBLE)
-        return lane
 
+def over_row(result: Any, *kinds: Any) -> Callable[[Any], Any]:
+    """`straight_line` of `body(stored, start, *arguments)`: f(row, start, *arguments) of a `Row`.
 
-def real_type(row: Any) -> Any:
-    """Numba's type of a number in a row's precision."""
-    if not isinstance(row, types.Array):
-        return types.float64
-    return types.float64 if row.dtype == types.float64 else types.float32
-
-
-def each_format(
-    context: Any,
-    builder: Any,
-    kind: Any,
-    row: Any,
-    body: Callable[[Stored], list[Any]],
-    start: Any = None,
-) -> list[Any]:
-    """Generate `body` for the format of an array, or for all that a `Row` may have.
-
-    It returns values of the same types for all of them. start: where the block begins that it
-    reads, for a `Row` that need not be of whole blocks.
+    The body generates code that reads the block at `start`, once for each stored format. A result
+    may be a float of 32 bits for one and 64 for another.
     """
-    zero = ir.Constant(INT64, 0)
-    if isinstance(kind, types.Array):
-        return body(Stored(builder, kind.dtype, pointer(context, builder, kind, row, zero), False))
-    address, code = (builder.extract_value(row, index) for index in (0, 1))
-    if start is not None:
-        whole, behind = (builder.extract_value(row, index) for index in (3, 4))
-        address = builder.select(builder.icmp_signed("<", start, whole), address, behind)
+
+    def decorate(body: Any) -> Any:
+        @wraps(body)
+        def generate(builder: Any, row: Any, start: Any, *arguments: Any) -> Any:
+            def arm(stored: Stored) -> list[Any]:
+                return widened(builder, body(stored, start, *arguments), result)
+
+            return _each_format(builder, row, start, arm)
+
+        return straight_line(result, GIVEN, types.int64, *kinds)(generate)
+
+    return decorate
+
+
+def _each_format(
+    builder: Any, row: Any, start: Any, body: Callable[[Stored], list[Any]]
+) -> list[Any]:
+    """Generate `body` for all formats that a row may have, and a branch to that which it has.
+
+    start: where the block begins that it reads, maybe the last, which is read from its copy.
+    """
+    address, code, whole, behind = (builder.extract_value(row, index) for index in (0, 1, 3, 4))
+    address = builder.select(builder.icmp_signed("<", start, whole), address, behind)
     function = builder.function
     arms = [function.append_basic_block("row.format") for _ in _DTYPES]
     after = function.append_basic_block("row.end")
@@ -158,7 +140,7 @@ def each_format(
         builder.position_at_end(arm)
         element = _ELEMENTS.get(dtype, ir.IntType(16))
         first = builder.inttoptr(address, element.as_pointer())
-        found.append((body(Stored(builder, dtype, first, True)), builder.block))
+        found.append((body(Stored(builder, dtype, first)), builder.block))
         builder.branch(after)
     builder.position_at_end(after)
     results = []

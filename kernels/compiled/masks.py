@@ -8,7 +8,7 @@ edited exactly.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from decoding.kernels.compiled.blocks import (
 )
 from decoding.kernels.compiled.candidates import bit_of
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES, WORK_MAX
 from decoding.kernels.compiled.passes import (
     BLOCK,
     MASK,
@@ -31,110 +31,79 @@ from decoding.kernels.compiled.passes import (
     wide_row,
 )
 from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
-
-_MOST = 1e30
-"""Larger numbers are not added in float32."""
-
-
-class Masks(NamedTuple):
-    """The numbers added to stored logits by two bitmasks, one after the other.
-
-    slot: −1 for none. inside, outside: what is added to tokens in it and to the others.
-    """
-
-    slot: Any
-    inside: Any
-    outside: Any
-    other_slot: Any
-    other_inside: Any
-    other_outside: Any
-
-
-@compiled
-def no_masks() -> Any:
-    """Nothing is added."""
-    return Masks(np.int64(-1), 0.0, 0.0, np.int64(-1), 0.0, 0.0)
-
-
-@compiled
-def can_wait(masks: Any, inside: Any) -> Any:
-    """Whether one more mask, which adds `inside` or bans, can be among those waited for."""
-    return masks.other_slot < 0 and abs(inside) < _MOST
-
-
-@compiled
-def one_more(masks: Any, slot: Any, inside: Any, outside: Any) -> Any:
-    """The masks and another."""
-    if masks.slot < 0:
-        return Masks(np.int64(slot), inside, outside, np.int64(-1), 0.0, 0.0)
-    return Masks(masks.slot, masks.inside, masks.outside, np.int64(slot), inside, outside)
+from decoding.kernels.compiled.state import row_in
 
 
 @inlined
-def _with_masks(value: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
-    """A logit after the masks."""
-    if masks.slot >= 0:
-        value += masks.inside if bit_of(bitmasks[masks.slot], token_id) else masks.outside
-    if masks.other_slot >= 0:
-        value += (
-            masks.other_inside
-            if bit_of(bitmasks[masks.other_slot], token_id)
-            else masks.other_outside
-        )
+def edited_at(step: Any, token_id: Any) -> Any:
+    """One logit after the masks."""
+    state, bitmasks, value = step.state, step.memory.bitmasks, value_at(row_in(step), token_id)
+    if state.slot >= 0:
+        value += state.inside if bit_of(bitmasks[state.slot], token_id) else state.outside
+    if state.other_slot >= 0:
+        is_in = bit_of(bitmasks[state.other_slot], token_id)
+        value += state.other_inside if is_in else state.other_outside
     return value
 
 
 @inlined
-def edited_at(row: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
-    """One logit after the masks."""
-    return _with_masks(value_at(row, token_id), token_id, masks, bitmasks)
+def _amounts(state: Any) -> Any:
+    """What two masks add inside and outside; a second one that is not there adds nothing."""
+    if state.other_slot < 0:
+        return state.inside, state.outside, 0.0, 0.0
+    return state.inside, state.outside, state.other_inside, state.other_outside
+
+
+@inlined
+def _bitmasks_in(step: Any) -> Any:
+    """The words of both masks."""
+    state, bitmasks = step.state, step.memory.bitmasks
+    return bitmasks[max(state.slot, 0)], bitmasks[max(state.other_slot, 0)]
 
 
 @compiled
-def slack_of(masks: Any, top: Any) -> Any:
+def slack_of(step: Any, top: Any) -> Any:
     """More than what adding in float32 has made of a logit."""
     added = abs(top)
-    for number in (masks.inside, masks.outside, masks.other_inside, masks.other_outside):
+    for number in _amounts(step.state):
         if number > -np.inf:
             added += abs(number)
     return added * SLACK + 1e-37
 
 
 @compiled
-def scan_edited(row: Any, masks: Any, bitmasks: Any, block_max: Any) -> Any:
-    """A bound of every block's largest logit after the masks, a little above it at most.
+def scan_edited(step: Any) -> Any:
+    """Bound every block's largest logit after the masks, a little above it at most.
 
-    Returns the largest bound.
+    The bounds are the row's maxima from then on; returns the largest.
     """
-    one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
-    largest = -np.inf
+    row, (one, other), amounts = row_in(step), _bitmasks_in(step), _amounts(step.state)
+    step.state.maxima, largest = WORK_MAX, -np.inf
+    block_max = step.memory.doubles[WORK_MAX]
     for block in range(blocks_of(row)):
         start = block * BLOCK
         top = -np.inf
         if start + BLOCK <= MASK * len(one):
-            top = largest_edited_block(
-                row, start, start + BLOCK, one, other, masks.inside, masks.outside,
-                masks.other_inside, masks.other_outside,
-            )  # fmt: skip
+            top = largest_edited_block(row, start, start + BLOCK, one, other, *amounts)
             if top > -np.inf and not is_wide(row):
-                top += slack_of(masks, top)
+                top += slack_of(step, top)
         else:
             for token_id in range(start, min(start + BLOCK, row.width)):
-                top = max(top, edited_at(row, token_id, masks, bitmasks))
+                top = max(top, edited_at(step, token_id))
         block_max[block] = top
         largest = max(largest, top)
     return largest
 
 
 @compiled
-def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, memory: Any) -> Any:
+def collect_edited(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """`passes.collect` of the tokens with low ≤ z / T, z after the masks.
 
     How many tokens of a block, touched or not, have tie ≤ z / T < low is written into `TIES`, where
-    some can be. The
-    bound in `block_max` of a block without any that reaches `low` is lowered to what is below.
+    some can be. The bound in `block_max` of a block without any that reaches `low` is lowered to
+    what is below.
     """
-    row, masks, bitmasks, temperature = dense.row, dense.masks, memory.bitmasks, dense.temperature
+    row, memory, temperature = row_in(step), step.memory, step.state.temperature
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     # Finite, so that what fills the last block up, −inf, is below it.
     wide, counts = wide_row(row), memory.doubles[TIES]
@@ -142,7 +111,7 @@ def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, m
         smallest_at_least(wide, low, temperature),
         smallest_at_least(wide, tie, temperature),
     )
-    one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
+    (one, other), amounts = _bitmasks_in(step), _amounts(step.state)
     count = 0
     for block in range(blocks_of(row)):
         if floor < least:
@@ -157,9 +126,8 @@ def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, m
             if word >= len(one):
                 break
             reaching, mask = masks_edited(
-                row, start, one[word], other[word], masks.inside, masks.outside,
-                masks.other_inside, masks.other_outside, floor, least,
-            )  # fmt: skip
+                row, start, one[word], other[word], *amounts, floor, least
+            )
             below += bit_count(np.uint32(reaching ^ mask))
             if count + MASK > limit:
                 return -1 - count
@@ -168,7 +136,7 @@ def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, m
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
                 if slot[token_id] == 0:
                     ids[count] = token_id
-                    logits[count] = edited_at(row, token_id, masks, bitmasks) / temperature
+                    logits[count] = edited_at(step, token_id) / temperature
                     count += 1
         if floor < least:
             counts[block] = below
@@ -178,20 +146,17 @@ def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, m
 
 
 @compiled
-def copy_edited(row: Any, block: Any, masks: Any, bitmasks: Any, out: Any) -> Any:
+def copy_edited(step: Any, block: Any, out: Any) -> Any:
     """One block of a row after the masks into `out`, float64; its largest logit."""
-    one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
-    start = block * BLOCK
+    row, (one, other), start = row_in(step), _bitmasks_in(step), block * BLOCK
     if start + BLOCK <= MASK * len(one):
-        return copy_edited_block(
-            row, start, start + BLOCK, one, other, masks.inside, masks.outside,
-            masks.other_inside, masks.other_outside, out,
-        )  # fmt: skip
+        amounts = _amounts(step.state)
+        return copy_edited_block(row, start, start + BLOCK, one, other, *amounts, out)
     top = -np.inf
     for lane in range(BLOCK):
         logit = -np.inf
         if start + lane < row.width:
-            logit = edited_at(row, start + lane, masks, bitmasks)
+            logit = edited_at(step, start + lane)
         out[lane] = logit
         top = max(top, logit)
     return top

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.compiled.records import STATE
 from decoding.kernels.compiled.selection import BINS
 from decoding.kernels.randomness import BLOCK_SIZE
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
 RAW_END, WORK_END, WINDOW_MAX, TIES = 9, 10, 11, 12
 """Rows of `Memory.doubles`; `RAW_END` and `WORK_END` are for a row's end that is no whole block."""
-SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK, LINKS = range(9)
+SLOT, TOUCHED_IDS, RIVALS, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK, LINKS = range(9)
 """Rows of `Memory.integers`."""
 
 DOUBLES, INTEGERS = 13, 9
@@ -35,18 +36,19 @@ class Memory(NamedTuple):
     bitmasks: Any
 
 
-def allocate(width: int) -> tuple[Any, Any, Any]:
-    """The arrays of a `Memory`, and a shadow, for rows of `width` logits."""
+def allocate(width: int) -> tuple[Any, Any, Any, Any]:
+    """The arrays of a `Memory`, a shadow, and a state of a row, for rows of `width` logits."""
     blocks = -(-width // BLOCK_SIZE)
     room = max(blocks * BLOCK_SIZE, 4 * (BINS + 2)) + _PADDING
     return (
         np.zeros((DOUBLES, room)),
         np.zeros((INTEGERS, room), np.int32),
         np.full(blocks * BLOCK_SIZE, -np.inf),
+        np.zeros(1, STATE),
     )
 
 
-def addresses(arrays: tuple[Any, Any, Any]) -> NDArray[np.int64]:
+def addresses(arrays: tuple[Any, Any, Any, Any]) -> NDArray[np.int64]:
     """The addresses of the arrays of `allocate`, the room of a row, and the length of the shadow.
 
     The arrays must be kept.

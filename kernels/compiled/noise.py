@@ -10,19 +10,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from decoding.kernels.compiled.blocks import MASK_LANES
-from decoding.kernels.compiled.vectors import (
-    DOUBLE,
-    INT32,
-    INT64,
-    Vector,
-    load,
-    philox4x32,
-    splat,
-    store,
-)
+from decoding.kernels.compiled.intrinsics import GIVEN, Array, straight_line
+from decoding.kernels.compiled.vectors import DOUBLE, INT32, INT64, Vector, philox4x32, splat
 from decoding.kernels.randomness import (
     BLOCK_SIZE,
     DISCARDED_BITS,
@@ -37,6 +28,7 @@ from decoding.kernels.randomness import (
 _TWO_TO_52 = 0x4330000000000000
 """The bits of 2⁵², to which a smaller integer is added by setting its bits."""
 EIGHT = 8
+_WORD, _BITS = types.uint64, types.uint32
 
 
 def log(x: Vector) -> Vector:
@@ -66,113 +58,79 @@ def exponential(high: Vector, low: Vector) -> Vector:
     return log(uniform(high, low)).negated()
 
 
-@intrinsic
-def natural_log(_context: Any, x: Any) -> Any:
+@straight_line(types.float64, types.float64)
+def natural_log(builder: Any, x: Any) -> list[Any]:
     """The law's logarithm of a positive normal number."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        found = log(splat(builder, arguments[0], 1))
-        return builder.extract_element(found.value, ir.Constant(INT32, 0))
-
-    return types.float64(types.float64), generate
+    return [log(splat(builder, x, 1)).lane(0)]
 
 
-@intrinsic
-def exponential_of(_context: Any, high: Any, low: Any) -> Any:
+@straight_line(types.float64, _WORD, _WORD)
+def exponential_of(builder: Any, high: Any, low: Any) -> list[Any]:
     """Exponential noise of mean 1 from a high and a low word, each in 64 bits."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        words = [splat(builder, word, 1) for word in arguments]
-        found = exponential(*words)
-        return builder.extract_element(found.value, ir.Constant(INT32, 0))
-
-    return types.float64(types.uint64, types.uint64), generate
+    return [exponential(splat(builder, high, 1), splat(builder, low, 1)).lane(0)]
 
 
-@intrinsic
-def uniform_of(_context: Any, high: Any, low: Any) -> Any:
+@straight_line(types.float64, _WORD, _WORD)
+def uniform_of(builder: Any, high: Any, low: Any) -> list[Any]:
     """A number in (0, 1) of a high and a low word, each in 64 bits."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        words = [splat(builder, word, 1) for word in arguments]
-        found = uniform(*words)
-        return builder.extract_element(found.value, ir.Constant(INT32, 0))
-
-    return types.float64(types.uint64, types.uint64), generate
+    return [uniform(splat(builder, high, 1), splat(builder, low, 1)).lane(0)]
 
 
-def _write_blocks(
-    context: Any, builder: Any, kinds: Any, indices: Vector, words: list[Vector], outs: Any
-) -> None:
-    """Shares, noises and leads of blocks into the arrays of `outs`, from its last item on."""
-    shares, noises, leads, at = outs
+def _write_blocks(indices: Vector, words: list[Vector], arrays: tuple[Array, ...], at: Any) -> None:
+    """Shares, noises and leads of blocks into three arrays, from `at` on."""
+    shares, noises, leads = arrays
     share = exponential(words[0], words[1]) * (1.0 / BLOCK_SIZE)
-    store(context, builder, kinds[0], shares, at, share)
-    store(context, builder, kinds[1], noises, at, log(share).negated())
-    first = indices * BLOCK_SIZE
-    lead = (first | (words[2] & (BLOCK_SIZE - 1))).convert("trunc", INT32)
-    store(context, builder, kinds[2], leads, at, lead)
+    shares.store(at, share)
+    noises.store(at, log(share).negated())
+    lead = (indices * BLOCK_SIZE) | (words[2] & (BLOCK_SIZE - 1))
+    leads.store(at, lead.convert("trunc", INT32))
 
 
-@intrinsic
+@straight_line(types.void, types.int64, *[_WORD] * 4, GIVEN, GIVEN, GIVEN)
 def blocks_from(
-    _context: Any,
+    builder: Any,
     block: Any,
     position: Any,
     domain: Any,
     key0: Any,
     key1: Any,
-    shares: Any,
-    noises: Any,
-    leads: Any,
-) -> Any:
+    *arrays: Array,
+) -> list[Any]:
     """Eight blocks from `block` on: their shares, the noises of their leads, and the leads.
 
     Into the three arrays, from `block` on.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        block, position, domain, key0, key1, *arrays = arguments
-        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, EIGHT), list(range(EIGHT))))
-        indices = splat(builder, block, EIGHT) + lanes
-        zero = ir.Constant(INT64, 0)
-        words = philox4x32((indices, position, zero, domain), (key0, key1))
-        _write_blocks(context, builder, signature.args[5:], indices, words, (*arrays, block))
-        return context.get_dummy_value()
-
-    word = types.uint64
-    return types.void(types.int64, word, word, word, word, shares, noises, leads), generate
+    indices = splat(builder, block, EIGHT) + _counting(builder, list(range(EIGHT)))
+    words = philox4x32((indices, position, _zero(), domain), (key0, key1))
+    _write_blocks(indices, words, arrays, block)
+    return []
 
 
-@intrinsic
+@straight_line(types.void, GIVEN, types.int64, *[_WORD] * 4, GIVEN, GIVEN, GIVEN)
 def blocks_of_eight(
-    _context: Any,
-    token_ids: Any,
+    _builder: Any,
+    token_ids: Array,
     start: Any,
     position: Any,
     domain: Any,
     key0: Any,
     key1: Any,
-    shares: Any,
-    noises: Any,
-    leads: Any,
-) -> Any:
+    *arrays: Array,
+) -> list[Any]:
     """The same of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
+    tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
+    indices = tokens >> (BLOCK_SIZE.bit_length() - 1)
+    words = philox4x32((indices, position, _zero(), domain), (key0, key1))
+    _write_blocks(indices, words, arrays, start)
+    return []
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        ids, start, position, domain, key0, key1, *arrays = arguments
-        tokens = load(context, builder, signature.args[0], ids, start, EIGHT)
-        shift = BLOCK_SIZE.bit_length() - 1
-        indices = tokens.convert("zext", INT64) >> shift
-        zero = ir.Constant(INT64, 0)
-        words = philox4x32((indices, position, zero, domain), (key0, key1))
-        _write_blocks(context, builder, signature.args[6:], indices, words, (*arrays, start))
-        return context.get_dummy_value()
 
-    word = types.uint64
-    return types.void(
-        token_ids, types.int64, word, word, word, word, shares, noises, leads
-    ), generate
+def _zero() -> Any:
+    return ir.Constant(INT64, 0)
+
+
+def _counting(builder: Any, numbers: list[int]) -> Vector:
+    return Vector(builder, ir.Constant(ir.VectorType(INT64, len(numbers)), numbers))
 
 
 def _order(blocks: int) -> list[int]:
@@ -198,9 +156,9 @@ def _by_token(words: list[Vector]) -> Vector:
     return Vector(builder, builder.bitcast(tokens.value, ir.VectorType(INT32, 4 * count)))
 
 
-@intrinsic
+@straight_line(_BITS, types.int64, *[_WORD] * 6)
 def mask_below(
-    _context: Any,
+    builder: Any,
     first: Any,
     position: Any,
     draw: Any,
@@ -208,51 +166,38 @@ def mask_below(
     key0: Any,
     key1: Any,
     bound: Any,
-) -> Any:
+) -> list[Any]:
     """Bit i says whether the word of token first + i, a multiple of 32 plus i, is below `bound`.
 
     bound: a word in 64 bits.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first, position, draw, domain, key0, key1, bound = arguments
-        blocks = MASK_LANES // 4
-        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
-        block = builder.lshr(first, ir.Constant(INT64, 2))
-        counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
-        words = _by_token(philox4x32(counter, (key0, key1)))
-        narrow = splat(builder, builder.trunc(bound, INT32), MASK_LANES)
-        return builder.bitcast(words.compare("<", narrow).value, INT32)
-
-    word = types.uint64
-    return types.uint32(types.int64, word, word, word, word, word, word), generate
+    blocks = MASK_LANES // 4
+    block = builder.lshr(first, ir.Constant(INT64, 2))
+    indices = splat(builder, block, blocks) + _counting(builder, _order(blocks))
+    words = _by_token(philox4x32((indices, position, draw, domain), (key0, key1)))
+    narrow = splat(builder, builder.trunc(bound, INT32), MASK_LANES)
+    return [builder.bitcast(words.compare("<", narrow).value, INT32)]
 
 
-@intrinsic
+@straight_line(types.void, GIVEN, types.int64, *[_WORD] * 5, GIVEN)
 def words_of_eight(
-    _context: Any,
-    token_ids: Any,
+    _builder: Any,
+    token_ids: Array,
     start: Any,
     position: Any,
     draw: Any,
     domain: Any,
     key0: Any,
     key1: Any,
-    words: Any,
-) -> Any:
+    words: Array,
+) -> list[Any]:
     """The words of the tokens token_ids[start:start + 8], into `words` from `start` on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, position, draw, domain, key0, key1, out = arguments
-        tokens = load(context, builder, signature.args[0], array, start, 8)
-        blocks = (tokens >> 2).convert("zext", INT64)
-        drawn = philox4x32((blocks, position, draw, domain), (key0, key1))
-        lane = (tokens & 3).convert("zext", INT64)
-        chosen = drawn[3]
-        for index in (2, 1, 0):
-            chosen = lane.compare("==", index).choose(drawn[index], chosen)
-        store(context, builder, signature.args[-1], out, start, chosen.convert("trunc", INT32))
-        return context.get_dummy_value()
-
-    word = types.uint64
-    return types.void(token_ids, start, word, word, word, word, word, words), generate
+    tokens = token_ids.load(start, EIGHT)
+    blocks = (tokens >> 2).convert("zext", INT64)
+    drawn = philox4x32((blocks, position, draw, domain), (key0, key1))
+    lane = (tokens & 3).convert("zext", INT64)
+    chosen = drawn[3]
+    for index in (2, 1, 0):
+        chosen = lane.compare("==", index).choose(drawn[index], chosen)
+    words.store(start, chosen.convert("trunc", INT32))
+    return []

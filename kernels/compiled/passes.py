@@ -13,14 +13,10 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import (
     copy_block_between,
-    count_above_block,
-    divide_block,
     divide_block_between,
-    edit_32,
     extremes_between,
     largest_value,
     mask_between,
-    mask_from,
     spread_block,
     survey_run,
     weigh_block,
@@ -34,6 +30,7 @@ from decoding.kernels.compiled.scalars import (
     as_real,
     below_of,
     bit_count,
+    row_of_doubles,
     trailing_zeros,
     value_at,
 )
@@ -62,8 +59,7 @@ class Window(NamedTuple):
     low, high: the bounds of their logits, in the row's precision. last_tie: the last token kept of
     those equal to `low`. total, moment, support: Σ w, Σ w · gap and how many there are, where
     gap = (z − largest) / T with the largest logit of the whole row, and w = exp(gap); total and
-    moment are NaN where they are not known. ties: how many of the kept tie with `low`, 0 where that
-    is not counted; `final.count_ties` has been told of them.
+    moment are NaN where they are not known.
     """
 
     low: Any
@@ -72,33 +68,24 @@ class Window(NamedTuple):
     total: Any
     moment: Any
     support: Any
-    ties: Any
 
 
 @compiled
 def everything(vocab: Any) -> Any:
     """The window of a row of which all is kept."""
-    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0), np.int64(0))
+    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0))
 
 
 @compiled
 def interval(row: Any, low: Any, high: Any) -> Any:
     """The window of the logits in [low, high]."""
-    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
+    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0))
 
 
 @compiled
 def is_whole(window: Any) -> Any:
     """Whether a window keeps every token."""
     return window.low == -np.inf and window.high == np.inf
-
-
-@compiled
-def holds(window: Any, value: Any, token_id: Any) -> Any:
-    """Whether a token with a logit is in a window."""
-    if not window.low <= value <= window.high:
-        return False
-    return value > window.low or token_id <= window.last_tie
 
 
 @compiled
@@ -247,10 +234,10 @@ def find_fault(row: Any) -> Any:
 @compiled
 def count_above(row: Any, block_max: Any, bound: Any) -> Any:
     """How many logits are larger than one that the row has."""
-    count = 0
+    count, least = 0, above_of(row, bound)
     for block in range(blocks_of(row)):
         if block_max[block] > bound:
-            count += count_above_block(row, block * BLOCK, block * BLOCK + BLOCK, bound)
+            count += count_in_block(row, block * BLOCK, least, np.inf)
     return count
 
 
@@ -346,10 +333,7 @@ def collect(
         if looked_at <= 16 and is_hopeless(count, looked_at * BLOCK, row, step, limit):
             return -1 - count
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            if most == np.inf:
-                mask = mask_from(row, start, least)
-            else:
-                mask = mask_between(row, start, least, most)
+            mask = mask_between(row, start, least, most)
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
@@ -487,38 +471,5 @@ def copy_block(row: Any, block: Any, window: Any, temperature: Any, out: Any) ->
         for token_id in range(window.last_tie + 1, min(start + BLOCK, row.width)):
             if value_at(row, token_id) == low:
                 out[token_id - start] = -np.inf
-        top = largest_value(out, 0, BLOCK)
+        top = largest_value(row_of_doubles(out), 0, BLOCK)
     return top
-
-
-@compiled
-def copy_row(row: Any, window: Any, temperature: Any, shadow: Any, block_max: Any) -> Any:
-    """`copy_block` of all blocks; writes their largest logits, and returns the largest of these.
-
-    The shadow may be the row.
-    """
-    largest = -np.inf
-    for block in range(blocks_of(row)):
-        out = shadow[block * BLOCK : block * BLOCK + BLOCK]
-        block_max[block] = copy_block(row, block, window, temperature, out)
-        largest = max(largest, block_max[block])
-    return largest
-
-
-@compiled
-def edit_row(shadow: Any, bitmask: Any, inside: Any, outside: Any) -> Any:
-    """Add `inside` to the logits whose bit is set, `outside` to the others; words are 32 tokens."""
-    for start in range(0, len(shadow), MASK):
-        word = start // MASK
-        bits = bitmask[word] if word < len(bitmask) else np.int32(0)
-        edit_32(shadow, start, bits, inside, outside)
-
-
-@compiled
-def divide_row(shadow: Any, block_max: Any, temperature: Any) -> Any:
-    """z / T of every logit of a shadow; its block maxima stay right, as rounding keeps order."""
-    if temperature == 1.0:
-        return
-    for block in range(len(shadow) // BLOCK):
-        divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
-        block_max[block] /= temperature

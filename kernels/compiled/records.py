@@ -1,4 +1,4 @@
-"""The NumPy arrays in which the Numba step reads a batch: programs, histories and seeds."""
+"""The NumPy records of the Numba step: a batch's programs and seeds, and the state of a row."""
 
 from __future__ import annotations
 
@@ -34,6 +34,43 @@ PLAN = np.dtype(
     ]
 )
 """A row: its instructions, and how it draws."""
+
+STATE = np.dtype(
+    [
+        ("outcome", np.int64),
+        ("index", np.int64),
+        ("compact", np.bool_),
+        ("count", np.int64),
+        ("address", np.int64),
+        ("format", np.int64),
+        ("width", np.int64),
+        ("whole", np.int64),
+        ("behind", np.int64),
+        ("maxima", np.int64),
+        ("stale", np.bool_),
+        ("largest", np.float64),
+        ("sums_known", np.bool_),
+        ("total", np.float64),
+        ("moment", np.float64),
+        ("slot", np.int64),
+        ("inside", np.float64),
+        ("outside", np.float64),
+        ("other_slot", np.int64),
+        ("other_inside", np.float64),
+        ("other_outside", np.float64),
+        ("temperature", np.float64),
+        ("low", np.float64),
+        ("high", np.float64),
+        ("stored_low", np.float64),
+        ("stored_high", np.float64),
+        ("last_tie", np.int64),
+        ("kept_total", np.float64),
+        ("kept_moment", np.float64),
+        ("support", np.int64),
+        ("ties", np.int64),
+    ]
+)
+"""A row between two instructions; see `state`."""
 
 
 def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:

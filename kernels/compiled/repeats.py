@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.choices import bias_candidates, bias_touched
+from decoding.kernels.compiled.choices import add_biases
 from decoding.kernels.compiled.jit import owning
 from decoding.kernels.compiled.memory import WORDS
 from decoding.kernels.compiled.records import SPARSE
-from decoding.kernels.compiled.scopes import span_of
+from decoding.kernels.compiled.scopes import scope_of
 from decoding.kernels.program import Opcode
 
 NO_REPEAT_NGRAM = int(Opcode.NO_REPEAT_NGRAM)
@@ -18,42 +18,17 @@ _MOST = 1.7976931348623157e308 / 4.0
 
 
 @owning
-def repeats_of(
-    item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any
-) -> Any:
-    """The tokens that an n-gram ban or DRY changes, with their biases, and the count of these."""
-    start, stop = span_of(item, len(history), prompt_length)
-    text = history[start:stop]
+def add_repeats(item: Any, step: Any) -> Any:
+    """Change the tokens that an n-gram ban or DRY speaks of; whether any may have been banned."""
+    start, stop = scope_of(item, step)
+    text, vocab = step.history[start:stop], step.vocab
     found = np.empty(len(text), SPARSE)
     if item.opcode == NO_REPEAT_NGRAM:
-        source = min(prompt_length, len(text)) if item.second == 1.0 else len(text)
-        return found, _complete(np.int64(item.first), text, np.int64(source), vocab, found)
-    return found, _prolong(item, sparse, text, vocab, memory.integers[WORDS], found)
-
-
-@owning
-def repeats_of_row(
-    dense: Any,
-    item: Any,
-    sparse: Any,
-    history: Any,
-    prompt_length: Any,
-    vocab: Any,
-    memory: Any,
-    count: Any,
-) -> Any:
-    """Add the biases that `repeats_of` found (DRY, bans) to a dense row's tokens."""
-    entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
-    return bias_touched(dense, entries, 0, found, vocab, memory, count)
-
-
-@owning
-def repeats_of_candidates(
-    item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any, count: Any
-) -> Any:
-    """Add the biases that `repeats_of` found (DRY, bans) to the candidates."""
-    entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
-    return bias_candidates(entries, 0, found, vocab, memory, count)
+        source = min(step.prompt_length, len(text)) if item.second == 1.0 else len(text)
+        count = _complete(np.int64(item.first), text, np.int64(source), vocab, found)
+    else:
+        count = _prolong(item, step.sparse, text, vocab, step.memory.integers[WORDS], found)
+    return add_biases(step, found, 0, count)
 
 
 @owning

@@ -7,64 +7,37 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from decoding.kernels.compiled.formats import FLOAT64, each_format, real_type
+from decoding.kernels.compiled.formats import FLOAT64, Row, Stored, over_row
+from decoding.kernels.compiled.intrinsics import GIVEN, Array, straight_line
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, pointer
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT64
 
 
-@intrinsic
-def value_at(_context: Any, row: Any, index: Any) -> Any:
+@over_row(types.float64)
+def value_at(stored: Stored, index: Any) -> list[Any]:
     """One logit, as float64."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def body(stored: Any) -> list[Any]:
-            value = stored.values(arguments[1], 1)
-            if value.element == FLOAT:
-                value = value.convert("fpext", DOUBLE)
-            return [builder.extract_element(value.value, ir.Constant(INT32, 0))]
-
-        [value] = each_format(context, builder, signature.args[0], arguments[0], body)
-        return value
-
-    return types.float64(row, index), generate
+    return [stored.values(index, 1).lane(0)]
 
 
-@intrinsic
-def trailing_zeros(_context: Any, word: Any) -> Any:
+@straight_line(types.int64, types.uint32)
+def trailing_zeros(builder: Any, word: Any) -> list[Any]:
     """The place of the lowest bit that is set."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1)), INT64)
-
-    return types.int64(types.uint32), generate
+    return [builder.zext(builder.cttz(word, ir.Constant(ir.IntType(1), 1)), INT64)]
 
 
-@intrinsic
-def bit_count(_context: Any, word: Any) -> Any:
+@straight_line(types.int64, types.uint32)
+def bit_count(builder: Any, word: Any) -> list[Any]:
     """How many bits are set."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.ctpop(arguments[0]), INT64)
-
-    return types.int64(types.uint32), generate
+    return [builder.zext(builder.ctpop(word), INT64)]
 
 
-@intrinsic
-def as_real(_context: Any, row: Any, value: Any) -> Any:
+@straight_line(types.float64, GIVEN, types.float64)
+def as_real(builder: Any, row: Any, value: Any) -> list[Any]:
     """A float64 in the precision of the row's logits, rounded to the nearest."""
-    real = real_type(row)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if isinstance(signature.args[0], types.Array):
-            return context.cast(builder, arguments[1], types.float64, real)
-        narrow = builder.fpext(builder.fptrunc(arguments[1], FLOAT), DOUBLE)
-        code = builder.extract_value(arguments[0], 1)
-        is_wide = builder.icmp_signed("==", code, ir.Constant(INT64, FLOAT64))
-        return builder.select(is_wide, arguments[1], narrow)
-
-    return real(row, types.float64), generate
+    narrow = builder.fpext(builder.fptrunc(value, FLOAT), DOUBLE)
+    is_wide = builder.icmp_signed("==", builder.extract_value(row, 1), ir.Constant(INT64, FLOAT64))
+    return [builder.select(is_wide, value, narrow)]
 
 
 @compiled
@@ -81,22 +54,20 @@ def below_of(row: Any, real: Any) -> Any:
     return -above_of(row, -real)
 
 
-@intrinsic
-def as_pointer(_context: Any, address: Any) -> Any:
+@straight_line(types.voidptr, types.int64)
+def as_pointer(builder: Any, address: Any) -> list[Any]:
     """An integer as the address that it is."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(types.int64), generate
+    return [builder.inttoptr(address, ir.IntType(8).as_pointer())]
 
 
-@intrinsic
-def address_of(_context: Any, array: Any, index: Any) -> Any:
-    """The address of an element of a one-dimensional array."""
+@straight_line(types.int64, GIVEN)
+def address_of(builder: Any, array: Array) -> list[Any]:
+    """The address of a one-dimensional array."""
+    return [builder.ptrtoint(array.address(ir.Constant(INT64, 0)), INT64)]
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = pointer(context, builder, signature.args[0], *arguments)
-        return builder.ptrtoint(place, INT64)
 
-    return types.int64(array, types.int64), generate
+@compiled
+def row_of_doubles(array: Any) -> Any:
+    """The row that is an array of float64, for reading whole blocks of it."""
+    address = address_of(array)
+    return Row(address, np.int64(FLOAT64), len(array), len(array), address)

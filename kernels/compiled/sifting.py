@@ -1,4 +1,4 @@
-"""Numba intrinsics: bin a block's logits by distance from a centre; copy those within bounds.
+"""Numba intrinsics that sort the logits of one block by their distance from a centre.
 
 They serve a truncation's search for its boundary: `bin_block` fills a histogram, and `gather_block`
 copies out what lies near. Everything else is as in `blocks`.
@@ -11,29 +11,20 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from decoding.kernels.compiled.blocks import gap_of, loop
-from decoding.kernels.compiled.formats import LANES, Stored, each_format, real_type
-from decoding.kernels.compiled.vectors import (
-    DOUBLE,
-    FLOAT,
-    INT32,
-    INT64,
-    Vector,
-    splat,
-    store,
-)
+from decoding.kernels.compiled.formats import LANES, Stored, over_row
+from decoding.kernels.compiled.intrinsics import GIVEN, Array
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, splat
 
 _COMPRESSES = llvm.get_host_cpu_features().get("avx512f", False)
 """Whether the machine moves the chosen lanes of a register to its front in one instruction."""
 _REGISTER = 64
 
 
-@intrinsic
+@over_row(types.void, types.int64, types.float64, *[types.float32] * 3, types.int32, GIVEN)
 def bin_block(
-    _context: Any,
-    row: Any,
+    stored: Stored,
     start: Any,
     stop: Any,
     centre: Any,
@@ -41,42 +32,28 @@ def bin_block(
     boost: Any,
     factor: Any,
     beyond: Any,
-    bins: Any,
-) -> Any:
-    """Write each logit's bin, by distance from the centre, to `bins`; the block begins at index 0.
+    bins: Array,
+) -> list[Any]:
+    """The bin of each logit of a block, written into `bins` from 0 on.
 
     bin = (|z − centre| − near) · boost · factor, within [0, beyond], rounded down; for logits above
     the centre beyond + 1 is added. Distances are float32.
     """
-    real = real_type(row)
+    builder, zero = stored.builder, stored.real(centre)
+    nears, boosts, factors = (splat(builder, item, LANES) for item in (near, boost, factor))
+    most = splat(builder, builder.sitofp(beyond, FLOAT), LANES)
+    further = splat(builder, builder.add(beyond, ir.Constant(INT32, 1)), LANES)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, stop, centre, near, boost, factor, beyond, bins = arguments
-        nears, boosts, factors = (splat(builder, item, LANES) for item in (near, boost, factor))
-        most = splat(builder, builder.sitofp(beyond, FLOAT), LANES)
-        further = splat(builder, builder.add(beyond, ir.Constant(INT32, 1)), LANES)
+    def body(index: Any, _totals: list[Vector]) -> list[Vector]:
+        gap = gap_of(stored.values(index, LANES), zero)
+        distance = (gap.bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
+        place = ((distance - nears) * boosts * factors).larger(0.0)
+        place = place.compare("<", most).choose(place, most)
+        above = gap.compare(">", 0.0).choose(further, 0)
+        bins.store(builder.sub(index, start), place.convert("fptosi", INT32) + above)
+        return []
 
-        def generate_for(stored: Stored) -> list[Any]:
-            zero = stored.real(centre)
-
-            def body(index: Any, _totals: list[Any]) -> list[Any]:
-                gap = gap_of(stored.values(index, LANES), zero)
-                distance = (gap.bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
-                place = ((distance - nears) * boosts * factors).larger(0.0)
-                place = place.compare("<", most).choose(place, most)
-                whole = place.convert("fptosi", INT32)
-                above = gap.compare(">", 0.0).choose(further, 0)
-                offset = builder.sub(index, start)
-                store(context, builder, signature.args[-1], bins, offset, whole + above)
-                return []
-
-            return loop(builder, start, stop, LANES, [], body)
-
-        each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
-        return context.get_dummy_value()
-
-    single = types.float32
-    return types.void(row, start, stop, real, single, single, single, types.int32, bins), generate
+    return loop(builder, start, stop, LANES, [], body)
 
 
 def _append(values: Vector, chosen: Vector, address: Any, count: Any) -> Any:
@@ -111,42 +88,24 @@ def _append(values: Vector, chosen: Vector, address: Any, count: Any) -> Any:
     return count
 
 
-@intrinsic
+@over_row(types.int64, types.int64, types.float64, types.float64, types.int64, types.int64)
 def gather_block(
-    _context: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    low: Any,
-    high: Any,
-    address: Any,
-    count: Any,
-) -> Any:
-    """Copy a block's logits of values in [low, high] behind `count` others; return the new count.
+    stored: Stored, start: Any, stop: Any, low: Any, high: Any, address: Any, count: Any
+) -> list[Any]:
+    """Copy the logits in [low, high] to `address`, behind `count` others; their new count.
 
     As float64 where the row is, else as float32, in any order. Some lanes behind them are written
     too.
     """
-    real = real_type(row)
+    builder = stored.builder
+    lows, highs = stored.reals(low, LANES), stored.reals(high, LANES)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, stop, low, high, address, count = arguments
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        found = totals[0].lane(0)
+        for values in stored.pair(index):
+            chosen = values.compare(">=", lows) & values.compare("<=", highs)
+            found = _append(values, chosen, address, found)
+        return [splat(builder, found, 1)]
 
-        def generate_for(stored: Stored) -> list[Any]:
-            lows, highs = stored.reals(low, LANES), stored.reals(high, LANES)
-
-            def body(index: Any, totals: list[Any]) -> list[Any]:
-                [found] = totals
-                for values in stored.pair(index):
-                    chosen = values.compare(">=", lows) & values.compare("<=", highs)
-                    found = _append(values, chosen, address, found)
-                return [found]
-
-            return loop(builder, start, stop, 2 * LANES, [count], body)
-
-        [found] = each_format(
-            context, builder, signature.args[0], arguments[0], generate_for, start
-        )
-        return found
-
-    return types.int64(row, start, stop, real, real, address, count), generate
+    [found] = loop(builder, start, stop, 2 * LANES, [splat(builder, count, 1)], body)
+    return [found.lane(0)]

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from decoding.kernels.compiled.candidates import edit_by_bitmask
-from decoding.kernels.compiled.final import final_at, final_of
+from decoding.kernels.compiled.final import final_at
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, Raw, finish
 from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled, entry, owning
-from decoding.kernels.compiled.masks import can_wait, copy_edited, one_more
 from decoding.kernels.compiled.memory import (
     DOUBLES,
     IDS,
@@ -20,40 +18,16 @@ from decoding.kernels.compiled.memory import (
     LOGITS,
     RAW_END,
     RAW_MAX,
-    TOUCHED,
-    TOUCHED_IDS,
     WORK_END,
     WORK_MAX,
     Memory,
 )
-from decoding.kernels.compiled.passes import (
-    BLOCK,
-    blocks_of,
-    copy_row,
-    everything,
-    find_fault,
-    is_whole,
-    is_wide,
-    scan,
-    survey,
-)
-from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
-from decoding.kernels.compiled.rows import (
-    BEYOND,
-    BITMASK,
-    BITMASK_BIAS,
-    DONE,
-    EMPTIED,
-    NEEDS_SHADOW,
-    Source,
-    Step,
-    Sums,
-    beginning,
-    ended,
-    run,
-)
+from decoding.kernels.compiled.passes import BLOCK, find_fault, is_wide, scan, survey
+from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE, STATE
+from decoding.kernels.compiled.rows import run
 from decoding.kernels.compiled.scalars import as_pointer
-from decoding.kernels.compiled.touched import Dense, flush, forget
+from decoding.kernels.compiled.state import DONE, EMPTIED, Step, begin
+from decoding.kernels.compiled.touched import forget
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -94,72 +68,18 @@ def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
 
 
 @compiled
-def _write_row(source: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
+def _write_row(step: Any, out: Any, start: Any) -> Any:
     """Write the final logits of a row into `out`, which is float64."""
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    if not state.compact:
-        dense = Dense(source.row, state.masks, state.temperature, np.inf)
-        final = final_of(dense, source.block_max, state.kept, state.count, memory)
-        for token_id in range(width):
-            out[start + token_id] = final_at(final, token_id, memory)
-        forget(memory, state.count)
+    ids, logits = step.memory.integers[IDS], step.memory.doubles[LOGITS]
+    if not step.state.compact:
+        for token_id in range(step.vocab):
+            out[start + token_id] = final_at(step, token_id)
+        forget(step)
         return
-    for token_id in range(width):
+    for token_id in range(step.vocab):
         out[start + token_id] = -np.inf
-    for place in range(state.count):
+    for place in range(step.state.count):
         out[start + ids[place]] = logits[place]
-
-
-@compiled
-def _shadowed(source: Any, state: Any, step: Any) -> Any:
-    """The state of a shadow that holds what stays of a row, edited as it is.
-
-    A mask that waits for the shadow is met on the way. EMPTIED, BEYOND as `rows.run` ends.
-    """
-    memory, masks, index = step.memory, state.masks, state.index
-    kept, work_max, row = state.kept, memory.doubles[WORK_MAX], source.row
-    if is_whole(kept) and index < step.last:
-        item = step.instructions[index]
-        biases = item.opcode == BITMASK_BIAS and state.temperature == 1.0
-        if (item.opcode == BITMASK or biases) and can_wait(masks, item.first):
-            inside, outside = (item.first, 0.0) if biases else (0.0, -np.inf)
-            touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-            bitmask = memory.bitmasks[item.slot]
-            edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
-            masks = one_more(masks, item.slot, inside, outside)
-            index += 1
-    temperature, is_edited = state.temperature, state.count > 0 or masks.slot >= 0
-    if masks.slot >= 0:
-        for block in range(blocks_of(row)):
-            out = step.shadow[block * BLOCK : block * BLOCK + BLOCK]
-            work_max[block] = copy_edited(row, block, masks, memory.bitmasks, out)
-    else:
-        window = everything(row.width) if is_edited else kept
-        copy_row(row, window, temperature, step.shadow, work_max)
-        temperature = 1.0
-    shadow_row = step.shadow_row
-    moderate, largest = flush(shadow_row, temperature, state.count, memory, step.shadow, work_max)
-    if is_edited and not is_whole(kept):
-        largest = copy_row(shadow_row, kept, 1.0, step.shadow, work_max)
-    if not moderate:
-        return ended(state, BEYOND, 0)
-    if largest == -np.inf:
-        return ended(state, EMPTIED, 0)
-    return beginning(index, largest, step.vocab)
-
-
-@owning
-def _run_row(source: Any, state: Any, step: Any) -> Any:
-    """Run a row's program; what the row is read from in the end, and its state."""
-    state = run(source, state, step)
-    if state.outcome != NEEDS_SHADOW:
-        return source, state
-    state = _shadowed(source, state, step)
-    sums = Sums(False, 1.0, 0.0)
-    source = Source(step.shadow_row, step.memory.doubles[WORK_MAX], sums, True)
-    if state.outcome == DONE:
-        state = run(source, state, step)
-    return source, state
 
 
 @compiled
@@ -220,42 +140,42 @@ def step_rows(
     top = carray(as_pointer(call[12]), (call[13],), TOP)
     masks = carray(as_pointer(np.int64(bitmasks.ctypes.data)), bitmasks.shape, np.int32)
     tokens = carray(as_pointer(np.int64(token_ids.ctypes.data)), token_ids.shape, np.int32)
-    doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[3]), np.float64)
-    integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[3]), np.int32)
-    shadow = carray(as_pointer(scratch[2]), (scratch[4],), np.float64)
+    doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
+    integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
+    shadow = carray(as_pointer(scratch[2]), (scratch[5],), np.float64)
     out = carray(as_pointer(out_address), (last_row * width,), np.float64)
     memory = Memory(doubles, integers, masks)
+    state = carray(as_pointer(scratch[3]), (1,), STATE)[0]
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
-    shadow_row = row_of(scratch[2], np.int64(FLOAT64), scratch[4], doubles[WORK_END])
     left = 0
     for index in range(first_row, last_row):
         plan, outcome = plans[index], outcomes[index]
         raw_row = row_of(first_raw + index * stride, call[14], width, doubles[RAW_END])
-        row, block_max = raw_row, doubles[RAW_MAX]
+        row, maxima = raw_row, RAW_MAX
         if edited:
             row = row_of(first_byte + index * stride, call[14], width, doubles[WORK_END])
-            block_max = doubles[WORK_MAX]
+            maxima = WORK_MAX
         largest, raw_largest, total, moment = _begin(row, raw_row, edited, wanted, outcome, memory)
         if outcome.status != OK:
             left += outcome.status == LEFT_TO_NUMPY
             continue
-        history = tokens[index, : lengths[index]]
         step = Step(
-            instructions, plan.last, sparse, history, prompt_lengths[index], width, limit, shadow,
-            shadow_row, memory,
+            instructions, plan.last, sparse, tokens[index, : lengths[index]],
+            prompt_lengths[index], width, limit, shadow, memory, state,
         )  # fmt: skip
-        source = Source(row, block_max, Sums(wanted and not edited, total, moment), False)
-        source, state = _run_row(source, beginning(plan.first, largest, width), step)
+        begin(step, row, maxima, largest)
+        state.index, state.sums_known = plan.first, wanted and not edited
+        state.total, state.moment = total, moment
+        run(step)
         if state.outcome == DONE and asked == EDIT:
-            _write_row(source, state, memory, out, index * width, width)
+            _write_row(step, out, index * width)
         elif state.outcome == DONE:
             raw = Raw(raw_row, doubles[RAW_MAX], raw_largest, total)
-            finish(source, state, raw, plan, wanted, outcome, top, step)
+            finish(raw, plan, wanted, outcome, top, step)
         elif state.outcome == EMPTIED:
             outcome.status = EMPTY_SUPPORT
             outcome.fault_position = state.index - plan.first
         else:
-            forget(memory, state.count)
             outcome.status = LEFT_TO_NUMPY
         left += outcome.status == LEFT_TO_NUMPY
     return left

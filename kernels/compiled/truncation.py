@@ -11,23 +11,13 @@ from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
 from decoding.kernels.compiled.candidates import keep_top_k
 from decoding.kernels.compiled.dense import collect_largest, collect_reaching
 from decoding.kernels.compiled.entropy import top_h_of_row
-from decoding.kernels.compiled.final import (
-    can_window,
-    count_ties,
-    final_of,
-    has_bounds,
-    window_of_ties,
-)
+from decoding.kernels.compiled.final import bound_blocks, count_ties, keep_ties, largest_final
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import (
-    IDS,
-    LOGITS,
-)
+from decoding.kernels.compiled.memory import IDS, LOGITS
 from decoding.kernels.compiled.passes import (
     blocks_of,
     collect,
     deviation,
-    everything,
     interval,
     is_whole,
     largest_of_blocks,
@@ -35,6 +25,14 @@ from decoding.kernels.compiled.passes import (
     weigh,
 )
 from decoding.kernels.compiled.scalars import as_real
+from decoding.kernels.compiled.state import (
+    BEYOND,
+    can_window,
+    has_bounds,
+    is_edited,
+    keep_window,
+    row_in,
+)
 from decoding.kernels.program import (
     NEEDS_DEVIATION,
     NEEDS_SQUARES,
@@ -54,11 +52,14 @@ _FEW = 1_024
 
 
 @compiled
-def sums_of(row: Any, block_max: Any, sums: Any, temperature: Any) -> Any:
-    """Σ w and Σ w · gap of a dense row without touched tokens."""
-    if sums.known and temperature == 1.0:
-        return sums.total, sums.moment
-    return weigh(row, largest_of_blocks(row, block_max), 1.0 / temperature)
+def sums_of(step: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row without edits."""
+    row, state = row_in(step), step.state
+    if state.sums_known and state.temperature == 1.0:
+        return state.total, state.moment
+    return weigh(
+        row, largest_of_blocks(row, step.memory.doubles[step.state.maxima]), 1.0 / state.temperature
+    )
 
 
 @compiled
@@ -85,14 +86,17 @@ def bound_of(
 
 
 @compiled
-def search_by_mass(
-    row: Any, block_max: Any, temperature: Any, sums: Any, share: Any, is_typical: Any, memory: Any
-) -> Any:
+def search_by_mass(step: Any, share: Any, is_typical: Any) -> Any:
     """The window of top-p or typical-p of a dense row without edits."""
-    stored, scale = largest_of_blocks(row, block_max), 1.0 / temperature
+    row, block_max, state = row_in(step), step.memory.doubles[step.state.maxima], step.state
+    stored, temperature, scale = (
+        largest_of_blocks(row, block_max),
+        state.temperature,
+        1.0 / state.temperature,
+    )
     total, moment = np.nan, 0.0
-    if is_typical or (sums.known and temperature == 1.0):
-        total, moment = sums_of(row, block_max, sums, temperature)
+    if is_typical or (state.sums_known and temperature == 1.0):
+        total, moment = sums_of(step)
     centre = stored + moment / total * temperature if is_typical else stored
     two_sided, middle = centre < stored, as_real(row, min(centre, stored))
     search = Search(centre, middle, two_sided, stored, scale, share, is_typical)
@@ -103,25 +107,27 @@ def search_by_mass(
         least, _ = weigh(as_row(block_max, blocks_of(row), True), stored, scale)
     rest = max(1.0 - share, 1e-300) * least / row.width
     far = max(stored - middle, middle - stored - math.log(rest) * temperature) * (1.0 + 1e-6)
-    return find_bounds(row, block_max, search, total, far, memory)
+    return find_bounds(row, block_max, search, total, far, step.memory)
 
 
 @compiled
-def _largest_by_search(row: Any, block_max: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
+def _largest_by_search(step: Any, k: Any, keep_ties: Any) -> Any:
     """The window of the k largest of a row."""
+    row, block_max = row_in(step), step.memory.doubles[step.state.maxima]
     stored = largest_of_blocks(row, block_max)
     search = Search(stored, stored, False, stored, 0.0, np.float64(k), keep_ties)
-    return find_bounds(row, block_max, search, 0.0, np.inf, memory)
+    return find_bounds(row, block_max, search, 0.0, np.inf, step.memory)
 
 
 @compiled
-def collect_window(
-    row: Any, block_max: Any, temperature: Any, window: Any, limit: Any, memory: Any
-) -> Any:
+def _collect_window(step: Any, window: Any, limit: Any) -> Any:
     """List the tokens of a window; return their count, −1 beyond a limit."""
+    row, temperature, memory = row_in(step), step.state.temperature, step.memory
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     low, high = window.low / temperature, window.high / temperature
-    count = collect(row, block_max, temperature, low, high, limit, 1, memory)
+    count = collect(
+        row, step.memory.doubles[step.state.maxima], temperature, low, high, limit, 1, memory
+    )
     if window.last_tie >= row.width:
         return count
     kept = 0
@@ -133,72 +139,73 @@ def collect_window(
 
 
 @compiled
-def truncate(
-    dense: Any,
-    block_max: Any,
-    largest: Any,
-    sums: Any,
-    item: Any,
-    sparse: Any,
-    touched: Any,
-    limit: Any,
-    is_last: Any,
-    memory: Any,
-) -> Any:
-    """Run the first truncation of a dense row: the count of candidates, or −1 and a window.
-
-    largest: the row's largest logit, not looked at for top-k. is_last: whether nothing but the draw
-    looks at the row afterwards. The row has no touched tokens and no masks but for top-k and cuts
-    that need no statistics. A window whose low bound is NaN: the row's numbers are beyond this
-    arithmetic; one that keeps everything, where `has_bounds` says no: the row must be a shadow of
-    temperature 1 first.
-    """
-    row, temperature, first, opcode = dense.row, dense.temperature, item.first, item.opcode
-    window, count = everything(row.width), np.int64(-1)
-    can_bound = has_bounds(dense, touched)
-    few = min(limit, _FEW) if is_last else limit
-    if opcode == TOP_K:
-        k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
-        count, tie = collect_largest(dense, block_max, k, limit, touched, True, memory)
-        if not np.isnan(tie) and can_window(dense):
-            final = final_of(dense, block_max, window, touched, memory)
-            ties = count_ties(final, tie, row.width, memory)
+def _top_k(item: Any, step: Any) -> Any:
+    """The count of candidates, −1 where a window is kept instead, or nothing is done."""
+    k, keeps_ties = np.int64(min(item.first, np.float64(step.vocab))), item.second == 1.0
+    count, tie = collect_largest(step, step.memory.doubles[step.state.maxima], k, step.limit, True)
+    if not np.isnan(tie):
+        if can_window(step):
+            bound_blocks(step)
+            ties = count_ties(step, tie, step.vocab)
             wanted = ties if keeps_ties else min(k - count, ties)
-            window = window_of_ties(final, tie, count, wanted, row.width, ties, memory)
-            count = np.int64(-1)
-        elif not np.isnan(tie):
-            count = np.int64(-1)
-        elif count >= 0:
-            count = keep_top_k(count, k, keeps_ties, memory)
-        elif can_bound:
-            window = _largest_by_search(row, block_max, k, keeps_ties, memory)
-    elif opcode == CUT:
-        total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
-        if needs & NEEDS_DEVIATION:
-            sigma = deviation(row, largest_of_blocks(row, block_max)) / temperature
-            if np.isnan(sigma):
-                return count, _beyond(row)
-        if needs & NEEDS_TOTAL:
-            total, moment = sums_of(row, block_max, sums, temperature)
-        if needs & NEEDS_SQUARES:
-            squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
-        bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
-        most = min(limit, 4 * few) if can_bound else limit
-        count = collect_reaching(dense, block_max, bound, bound, most, touched, memory)
-        if count < 0 and can_window(dense):
-            low = smallest_at_least(row, bound, temperature) if can_bound else bound
-            window = interval(row, low, np.inf)
-    elif opcode == TOP_H:
-        count = top_h_of_row(row, block_max, largest, temperature, first, memory)
-    elif can_bound:
-        is_typical = opcode == TYPICAL_P
-        window = search_by_mass(row, block_max, temperature, sums, first, is_typical, memory)
-        if window.support <= few and not is_whole(window) and not np.isnan(window.low):
-            count = collect_window(row, block_max, temperature, window, few, memory)
-    return count, window
+            keep_ties(step, tie, count, wanted, step.vocab, ties)
+        return np.int64(-1)
+    if count >= 0:
+        return keep_top_k(count, k, keeps_ties, step.memory)
+    if has_bounds(step):
+        keep_window(step, _largest_by_search(step, k, keeps_ties))
+    return np.int64(-1)
 
 
 @compiled
-def _beyond(row: Any) -> Any:
-    """The window of a row whose numbers are beyond this arithmetic."""
-    return interval(row, np.nan, np.nan)
+def _cut(item: Any, step: Any, few: Any) -> Any:
+    """The same for a cut, of which no more than 4 · `few` candidates are listed where bounds do."""
+    row, state, block_max = row_in(step), step.state, step.memory.doubles[step.state.maxima]
+    total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(item.first)
+    largest = state.largest / state.temperature
+    if is_edited(step):
+        bound_blocks(step)
+        largest = largest_final(step)
+    if needs & NEEDS_DEVIATION:
+        sigma = deviation(row, largest_of_blocks(row, block_max)) / state.temperature
+        if np.isnan(sigma):
+            state.outcome = BEYOND
+            return np.int64(-1)
+    if needs & NEEDS_TOTAL:
+        total, moment = sums_of(step)
+    if needs & NEEDS_SQUARES:
+        squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / state.temperature)
+    bound = bound_of(item, step.sparse, largest, total, moment, sigma, squares)
+    most = min(step.limit, 4 * few) if has_bounds(step) else step.limit
+    count = collect_reaching(step, block_max, bound, bound, most)
+    if count < 0 and can_window(step):
+        keep_window(step, interval(row, smallest_at_least(row, bound, state.temperature), np.inf))
+        if is_edited(step):
+            state.low = bound
+    return np.int64(count)
+
+
+@compiled
+def truncate(item: Any, step: Any, is_last: Any) -> Any:
+    """Run the first truncation of a dense row; the count of candidates, or −1: a window is kept.
+
+    is_last: whether nothing but the draw looks at the row afterwards. The row has no touched tokens
+    and no masks but for top-k and cuts that need no statistics. Where no window is kept either, the
+    row must be a shadow of temperature 1 first, or its numbers are beyond this arithmetic.
+    """
+    opcode, few = item.opcode, min(step.limit, _FEW) if is_last else step.limit
+    if opcode == TOP_K:
+        return _top_k(item, step)
+    if opcode == CUT:
+        return _cut(item, step, few)
+    if opcode == TOP_H:
+        return np.int64(top_h_of_row(item, step))
+    if not has_bounds(step):
+        return np.int64(-1)
+    window = search_by_mass(step, item.first, opcode == TYPICAL_P)
+    if window.support <= few and not is_whole(window) and not np.isnan(window.low):
+        count = np.int64(_collect_window(step, window, few))
+        if count >= 0:
+            return count
+    keep_window(step, window)
+    return np.int64(-1)

@@ -13,7 +13,6 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -49,8 +48,7 @@ class Vector:
 
     def constant(self, value: float) -> Vector:
         """The number in every lane, of this vector's type."""
-        kind = self.value.type
-        return Vector(self.builder, ir.Constant(kind, [value] * kind.count))
+        return filled(self.builder, self.element, self.count, value)
 
     def __add__(self, other: Vector | float) -> Vector:
         return self._binary("fadd" if self.is_float else "add", other)
@@ -147,7 +145,11 @@ class Vector:
         while count > 1:
             count //= 2
             vector = combine(vector.part(0, count), vector.part(count, count))
-        return self.builder.extract_element(vector.value, ir.Constant(INT32, 0))
+        return vector.lane(0)
+
+    def lane(self, index: int) -> Any:
+        """One lane, as a scalar."""
+        return self.builder.extract_element(self.value, ir.Constant(INT32, index))
 
     def _binary(self, operation: str, other: Vector | float) -> Vector:
         return self._new(getattr(self.builder, operation)(self.value, self._as(other).value))
@@ -159,33 +161,16 @@ class Vector:
         return Vector(self.builder, value)
 
 
+def filled(builder: Any, element: Any, count: int, value: float = 0) -> Vector:
+    """The number in every lane."""
+    return Vector(builder, ir.Constant(ir.VectorType(element, count), [value] * count))
+
+
 def splat(builder: Any, scalar: Any, count: int) -> Vector:
     """The scalar in every lane."""
     undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     first = Vector(builder, builder.insert_element(undefined, scalar, ir.Constant(INT32, 0)))
     return first.shuffle(Vector(builder, undefined), [0] * count)
-
-
-def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """The address of an element of a one-dimensional array; the index is not checked."""
-    view = context.make_array(array_type)(context, builder, array)
-    return cgutils.get_item_pointer(context, builder, array_type, view, [index], wraparound=False)
-
-
-def load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, count: int) -> Vector:
-    """`count` elements from `index` on."""
-    address = pointer(context, builder, array_type, array, index)
-    kind = ir.VectorType(address.type.pointee, count)
-    return Vector(builder, builder.load(builder.bitcast(address, kind.as_pointer()), align=1))
-
-
-def store(
-    context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Vector
-) -> None:
-    """The lanes into the elements from `index` on."""
-    address = pointer(context, builder, array_type, array, index)
-    kind = vector.value.type.as_pointer()
-    builder.store(vector.value, builder.bitcast(address, kind), align=1)
 
 
 def widen(bits: Vector, dtype: Any) -> Vector:
@@ -268,9 +253,8 @@ def ordered_key(bits: Vector, dtype: Any) -> Vector:
 
 def value_of_key(key: Vector, dtype: Any) -> Vector:
     """The bits of the logit that has an `ordered_key` of 16 bits."""
-    lone = Vector(key.builder, ir.Constant(ir.VectorType(INT16, key.count), [0] * key.count))
     # The key of zero bits is minus the lowest, and turning the low bits is its own inverse.
-    plain = key - ordered_key(lone, dtype)
+    plain = key - ordered_key(key.constant(0), dtype)
     return plain ^ (plain.signed_shift(15) & 0x7FFF)
 
 

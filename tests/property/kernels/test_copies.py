@@ -15,14 +15,19 @@ WIDTH = 2_003
 
 
 @njit(nogil=True, error_model="numpy")
-def copied(logits: Any, end: Any, temperature: Any, shadow: Any, block_max: Any) -> Any:
+def copied(logits: Any, end: Any, temperature: Any, out: Any) -> Any:
     """Copy a row of float32; its largest quotient."""
     row = step.row_of(logits.ctypes.data, 0, len(logits), end)
-    return passes.copy_row(row, passes.everything(len(logits)), temperature, shadow, block_max)
+    everything, largest = passes.everything(len(logits)), -np.inf
+    for block in range(passes.blocks_of(row)):
+        start = block * passes.BLOCK
+        top = passes.copy_block(row, block, everything, temperature, out[start:])
+        largest = max(largest, top)
+    return largest
 
 
 def test_quotients_are_rounded_as_those_of_a_division() -> None:
-    doubles, _, shadow = memory.allocate(WIDTH)
+    doubles, _, shadow, _ = memory.allocate(WIDTH)
     generator = np.random.default_rng(4)
     for case in range(300):
         if case % 2:
@@ -37,6 +42,6 @@ def test_quotients_are_rounded_as_those_of_a_division() -> None:
             nearly = generator.choice([0.5, 1.0, 2.0])
             temperature = float(np.nextafter(nearly, generator.choice([0.0, 9.0])))
         want = row.astype(np.float64) / temperature
-        top = copied(row, doubles[memory.RAW_END], temperature, shadow, doubles[memory.WORK_MAX])
+        top = copied(row, doubles[memory.RAW_END], temperature, shadow)
         np.testing.assert_array_equal(shadow[:WIDTH], want)
         assert top == want.max()
