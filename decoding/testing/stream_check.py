@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import inspect
+from bisect import bisect_left
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
+from decoding.bounded_repr import shown
 from decoding.errors import ParameterError
 from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, checked_seed
 from decoding.typing import Anything
 
 STREAM_LAWS = {
     "answers": "it returns pieces of text for any tokens",
+    "input": "it does not write to the tokens and the stop strings",
     "text": "the pieces, joined, are the text of the tokens",
     "stop": "the text is cut at the first stop string, wherever it stands in the tokens",
     "characters": "no piece holds a replacement character that the whole text does not hold",
     "deterministic": "the same tokens give the same pieces",
+    "alone": "a stream gives the same text while another one is read",
     "reading": "no token is read after the one that completes a stop string",
     "latency": "only what may still become a stop string or a character is held back",
 }
 """The laws that `check_stream` checks, by the names that `expected_failures` takes."""
 
+_Part = TypeVar("_Part")
 _new_decoder = getincrementaldecoder("utf-8")
 
-_ALPHABETS = ("ab", "ab", "a\n", "aé", "x漢字", "e\u0301", "👍🏽a", "ab\u200d\U0001f9d1")
+_ALPHABETS = (
+    *("ab", "ab", "aé", "x漢字", "e\u0301", "👍🏽a", "ab\u200d\U0001f9d1"),
+    *("a\n", "a\r\n", "a\n\u2028\x85", "a ", "a .", "a\t "),
+    *("aA", "a.*", "a|()[", "<a>&", "a\\n", "\"'a"),
+    *("a\0", "\ufeffa"),
+)
+"""Letters; ends of lines and blanks; what has a meaning for another program; what is invisible."""
+
+_LONG = 0.02
+"""The share of texts that are long, up to `_MOST_LETTERS`."""
+_SHORT, _MOST_LETTERS = 24, 10_000
+_MOST_WORK = 300_000
+"""The most tokens that are read to make a counterexample smaller."""
+_MANY = 0.05
+"""The share of lists of stop strings that are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +78,14 @@ class Script:
     @property
     def stopped_at(self) -> int | None:
         """How many tokens it takes until the text holds a stop string; None if it never does."""
-        for count in range(1, len(self.tokens) + 1):
-            text = self.whole if count == len(self.tokens) else self.visible(count)
-            if any(stop in text for stop in self.stops):
-                return count
-        return None
+        if not any(stop in self.whole for stop in self.stops):
+            return None
+
+        def holds(count: int) -> bool:
+            return any(stop in self.visible(count) for stop in self.stops)
+
+        # What is visible of more tokens begins with what is visible of fewer.
+        return 1 + bisect_left(range(1, len(self.tokens)), 1, key=holds)
 
     def endings(self, *, keep_stop: bool) -> tuple[str, ...]:
         """The texts that are right, the one that this library gives first.
@@ -140,14 +163,15 @@ def check_stream(
             script = replace(script, stops=())
         broken = check.first(script, found)
         if broken is None:
+            check.beside = script
             continue
         law = broken[0]
         script = _shrunk(script, partial(check.breaks, law, tuple(found)))
         why, pieces = (check.first(script, found) or broken)[1:]
         endings = script.endings(keep_stop=keep_stop)
-        shown = [token.decode() for token in script.tokens] if as_text else list(script.tokens)
-        lines = [f"tokens    {shown}", f"stops     {list(script.stops)}"]
-        lines += [f"pieces    {pieces}", f"expected  {endings[0]!r}, in any pieces"]
+        tokens = [token.decode() for token in script.tokens] if as_text else list(script.tokens)
+        lines = [f"tokens    {shown(tokens)}", f"stops     {shown(list(script.stops))}"]
+        lines += [f"pieces    {shown(pieces)}", f"expected  {shown(endings[0])}, in any pieces"]
         finding = Finding(
             candidate=str(getattr(stream, "__name__", type(stream).__name__)),
             claim="",
@@ -164,7 +188,10 @@ def check_stream(
 
 
 class _StreamCheck:
-    """The laws of one stream."""
+    """The laws of one stream.
+
+    beside: the script that another stream reads at the same time.
+    """
 
     def __init__(
         self,
@@ -177,6 +204,8 @@ class _StreamCheck:
     ) -> None:
         self._stream, self._takes_stops = stream, takes_stops
         self._keep_stop, self._eager, self._as_text = keep_stop, eager, as_text
+        self.beside = Script((b"a",), ())
+        self._changed = False
 
     def first(
         self, script: Script, skipping: Iterable[str] = ()
@@ -192,45 +221,64 @@ class _StreamCheck:
         broken = self.first(script, skipping)
         return broken is not None and broken[0] == law
 
-    def _run(self, script: Script) -> list[tuple[str, int]]:
+    def _reading(self, script: Script) -> Iterator[tuple[str, int]]:
         """The pieces, each with the number of tokens that had been read when it came."""
-        given: Anything = _Tokens(script.tokens)
+        tokens: Anything = script.tokens
         if self._as_text:
-            given = _Tokens([token.decode() for token in script.tokens])  # type: ignore[misc]
-        arguments = (given, list(script.stops)) if self._takes_stops else (given,)
-        returned = self._stream(*arguments)
-        if isinstance(returned, str):
-            return [(returned, given.read)]
-        pieces = []
-        for piece in returned:
+            tokens = [token.decode() for token in script.tokens]
+        given, stops = _Tokens(tokens), list(script.stops)
+        returned = self._stream(given, stops) if self._takes_stops else self._stream(given)
+        for piece in [returned] if isinstance(returned, str) else returned:
             if not isinstance(piece, str):
                 raise TypeError(f"a piece is {piece!r:.100}, not a str")
-            pieces.append((piece, given.read))
-        return [*pieces, ("", given.read)]
+            yield piece, given.read
+        yield "", given.read
+        self._changed |= stops != list(script.stops) or list.copy(given) != list(tokens)
+
+    def _in_turns(self, script: Script, other: Script) -> str:
+        """The text of a script of which a piece is read whenever one of the other was read."""
+        behind = self._reading(other)
+        next(behind, None)
+        pieces = []
+        for piece, _ in self._reading(script):
+            pieces.append(piece)
+            next(behind, None)
+        return "".join(pieces)
 
     def _broken(self, script: Script) -> Iterator[tuple[str, str, list[str]]]:
+        other, self._changed = self.beside, False
         try:
-            run = self._run(script)
-            again = self._run(script)
+            run = list(self._reading(script))
+            again = list(self._reading(script))
+            beside = self._in_turns(script, other)
         except Exception as error:
             yield "answers", f"it raised {type(error).__name__}: {error}", []
             return
         pieces = [piece for piece, _ in run if piece]
         joined = "".join(pieces)
+        if self._changed:
+            yield "input", "the tokens or the stop strings differ after the call", pieces
         if joined != "".join(piece for piece, _ in again):
             yield "deterministic", "two runs over the same tokens differ", pieces
         endings = script.endings(keep_stop=self._keep_stop)
         count = script.stopped_at
         if "\ufffd" in joined and not any("\ufffd" in ending for ending in endings):
-            yield "characters", f"{joined!r} holds U+FFFD: a character was cut in two", pieces
+            yield "characters", f"{shown(joined)} holds U+FFFD: a character was cut in two", pieces
         if joined not in endings:
+            text = shown(joined)
+            if len(joined) > _SHORT:
+                text += f", {len(joined):,} characters and not {len(endings[0]):,}"
             if count is None:
-                yield "text", f"the pieces are the text {joined!r}", pieces
+                yield "text", f"the pieces are the text {text}", pieces
             elif len(joined) > max(map(len, endings)):
                 stop = next(stop for stop in script.stops if stop in script.whole)
-                yield "stop", f"the stop string {stop!r} is missed: the text is {joined!r}", pieces
+                yield "stop", f"the stop string {shown(stop)} is missed: the text is {text}", pieces
             else:
-                yield "stop", f"the text is {joined!r}", pieces
+                yield "stop", f"the text is {text}", pieces
+        if beside != joined:
+            also = f"{shown(list(other.tokens))} with stops {shown(list(other.stops))}"
+            why = f"the text is {shown(beside)} while a stream of {also} is read in turn"
+            yield "alone", why, pieces
         if self._eager:
             yield from self._early(script, run, count)
 
@@ -252,19 +300,24 @@ class _StreamCheck:
                 text = script.visible(reached)
                 held = 0 if self._keep_stop else _possible_stop(text, script.stops)
                 if len(given) < len(text) - held:
-                    why = f"after {reached} tokens {text!r} is known and only {given!r} was given"
-                    yield "latency", why, pieces
+                    known = f"after {reached} tokens {shown(text)} is known"
+                    yield "latency", f"{known} and only {shown(given)} was given", pieces
                     return
 
 
 def draw_script(generator: np.random.Generator, *, as_text: bool, invalid: bool) -> Script:
     """Draw a text, cut it into tokens, and choose stop strings that come near it."""
     letters = _ALPHABETS[int(generator.integers(len(_ALPHABETS)))]
-    length = int(generator.integers(0, 24))
+    is_long = generator.random() < _LONG
+    if is_long:
+        length = int(np.exp(generator.uniform(np.log(_SHORT), np.log(_MOST_LETTERS))))
+    else:
+        length = int(generator.integers(0, _SHORT))
     text = "".join(letters[index] for index in generator.integers(0, len(letters), length))
     stops = []
-    for _ in range(int(generator.integers(0, 4))):
-        size = int(generator.integers(1, 6))
+    fewest, most = (4, 24) if generator.random() < _MANY else (0, 4)
+    for _ in range(int(generator.integers(fewest, most))):
+        size = int(np.exp(generator.uniform(0.0, 5.5)) if is_long else generator.integers(1, 6))
         if text and generator.random() < 0.6:
             at = int(generator.integers(0, len(text)))
             stop = text[at : at + size]
@@ -316,22 +369,35 @@ def _takes_stops(stream: Callable[..., Anything]) -> bool:
 
 def _shrunk(script: Script, fails: Callable[[Script], bool]) -> Script:
     """The smallest script found for which `fails` holds."""
+    work = 0
     improved = True
     while improved:
         improved = False
         for smaller in _smaller(script):
+            work += 1 + len(smaller.tokens)
+            if work > _MOST_WORK:
+                return script
             if (smaller.is_utf8 or not script.is_utf8) and fails(smaller):
                 script, improved = smaller, True
                 break
     return script
 
 
+def _fewer(parts: tuple[_Part, ...]) -> Iterator[tuple[_Part, ...]]:
+    """The parts without a half of them, without a quarter, at last without one of them."""
+    size = max(1, len(parts) // 2)
+    while size:
+        for start in range(0, len(parts), size):
+            yield parts[:start] + parts[start + size :]
+        size //= 2
+
+
 def _smaller(script: Script) -> Iterator[Script]:
     tokens, stops = script.tokens, script.stops
-    for index in range(len(stops)):
-        yield replace(script, stops=stops[:index] + stops[index + 1 :])
-    for index in range(len(tokens)):
-        yield replace(script, tokens=tokens[:index] + tokens[index + 1 :])
+    yield from (replace(script, stops=fewer) for fewer in _fewer(stops))
+    yield from (replace(script, tokens=fewer) for fewer in _fewer(tokens))
+    if len(tokens) > 1:
+        yield replace(script, tokens=(b"".join(tokens),))
     for index in range(len(tokens) - 1):
         joined = (tokens[index] + tokens[index + 1],)
         yield replace(script, tokens=tokens[:index] + joined + tokens[index + 2 :])
