@@ -9,6 +9,7 @@ from typing import Literal
 from decoding.checks import checked_integer, checked_items
 from decoding.errors import require
 from decoding.grammar.coverage import check_expression, check_network, check_schema
+from decoding.grammar.ebnf.ambiguity import check_ambiguity
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
@@ -287,4 +288,5 @@ def _context_free(
     acceptor = _rebuilding(
         lambda scale: ContextFreeAcceptor(network, marks, machine, memory * scale)
     )
+    check_ambiguity(network, rules.rules[rules.start].where)
     return CompiledGrammar(acceptor, recipe)
