@@ -26,15 +26,13 @@ from decoding.grammar.masking.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regular.expressions import Expression, Words, is_spelled
 from decoding.grammar.regular.regex import parse_full
-from decoding.grammar.regular.work import Work, count, counting
+from decoding.grammar.regular.work import WORK_SECONDS, Work, count, counting
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.schema.reachable import check_reachable
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
-WORK_SECONDS = 5.0
-"""Work that compiling a regex, a list of texts or a context-free grammar may take; see `Work`."""
 _READ = 4
 """Characters of a grammar that are read per step of work."""
 
