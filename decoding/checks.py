@@ -71,6 +71,22 @@ def checked_real(name: str, value: object, legal: Callable[[float], bool], expec
     return converted
 
 
+def boolean(value: object) -> bool:
+    """Convert a bool of Python or NumPy to bool; raise TypeError for anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
+
+
+def check_boolean(holder: object, name: str) -> None:
+    """Convert a field of a frozen dataclass to bool; raise `ParameterError` unless it is one."""
+    value = getattr(holder, name)
+    try:
+        object.__setattr__(holder, name, boolean(value))
+    except TypeError:
+        raise ParameterError(name, value, "a bool") from None
+
+
 def check_integer(
     holder: object,
     name: str,

@@ -116,19 +116,23 @@ class History:
         return len(self.lengths)
 
     def row(self, row: int) -> NDArray[np.int32]:
-        """The prompt and the generated tokens of one row."""
+        """All tokens of one row, prompt first; `ParameterError` if there is no such row."""
+        row = checked_row(row, len(self.lengths))
         return self.token_ids[row, : self.lengths[row]]
 
     def prompt(self, row: int) -> NDArray[np.int32]:
-        """The prompt of one row."""
+        """The prompt of one row; `ParameterError` if there is no such row."""
+        row = checked_row(row, len(self.lengths))
         return self.token_ids[row, : self.prompt_lengths[row]]
 
     def generated(self, row: int) -> NDArray[np.int32]:
-        """The generated tokens of one row."""
+        """The generated tokens of one row; `ParameterError` if there is no such row."""
+        row = checked_row(row, len(self.lengths))
         return self.token_ids[row, self.prompt_lengths[row] : self.lengths[row]]
 
     def select(self, row: int) -> History:
-        """The history of one row, as a batch of one."""
+        """The history of one row, as a batch of one; `ParameterError` if there is no such row."""
+        row = checked_row(row, len(self.lengths))
         rows = slice(row, row + 1)
         return _trusted(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
 
@@ -199,7 +203,9 @@ def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     """Whether a value is a list, a tuple, an array or a tensor, and no text, set or iterator."""
     if isinstance(value, str | bytes | bytearray | memoryview):
         return False
-    return isinstance(value, Sequence) or hasattr(value, "tolist")
+    return isinstance(value, Sequence) or (
+        hasattr(value, "tolist") and getattr(value, "ndim", 1) > 0
+    )
 
 
 class HistoryBuffer:

@@ -230,12 +230,6 @@ def _other(
     )
 
 
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError
-    return bool(value)
-
-
 def _grammar(value: object) -> Grammar:
     if not isinstance(value, Grammar):
         raise TypeError
@@ -320,7 +314,7 @@ COUNT = integer(0)
 LAST_N = integer(-1, name="i32")
 """How many of the last tokens are looked at; −1 for all."""
 
-BOOLEAN = _other("bool", "bool", "a bool", _boolean)
+BOOLEAN = _other("bool", "bool", "a bool", checks.boolean)
 TEXT = _other("string", "str", "a string", checks.text)
 TEXTS = _other(
     "strings",

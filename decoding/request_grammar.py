@@ -147,18 +147,19 @@ class Grammar:
         from decoding.grammar.ebnf.gbnf_text import gbnf_of_expression, gbnf_text
         from decoding.grammar.ebnf.larklike import parse_larklike
         from decoding.grammar.regular.regex import parse_full
+        from decoding.grammar.regular.work import WORK_SECONDS, Work, counting
 
         text = str(self.value)
-        match self.type:
-            case "regex":
-                return gbnf_of_expression(parse_full(text))
-            case "gbnf":
-                return gbnf_text(parse_gbnf(text, "root"), names_tokens=names_tokens)
-            case "lark":
-                return gbnf_text(parse_larklike(text, "start"), names_tokens=names_tokens)
-            case kind:
-                reason = "keys in any order and counts of items have no short form in GBNF"
-                raise GrammarUnsupportedError("", kind, f"{reason}; use masks")
+        with counting(Work(WORK_SECONDS)):
+            match self.type:
+                case "regex":
+                    return gbnf_of_expression(parse_full(text))
+                case "gbnf":
+                    return gbnf_text(parse_gbnf(text, "root"), names_tokens=names_tokens)
+                case "lark":
+                    return gbnf_text(parse_larklike(text, "start"), names_tokens=names_tokens)
+        reason = "keys in any order and counts of items have no short form in GBNF"
+        raise GrammarUnsupportedError("", self.type, f"{reason}; use masks")
 
     @property
     def _object(self) -> dict[str, Any]:

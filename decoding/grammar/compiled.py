@@ -9,6 +9,7 @@ from typing import Literal
 from decoding.checks import checked_integer, checked_items
 from decoding.errors import require
 from decoding.grammar.coverage import check_expression, check_network, check_schema
+from decoding.grammar.ebnf.ambiguity import check_ambiguity
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
@@ -25,15 +26,13 @@ from decoding.grammar.masking.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regular.expressions import Expression, Words, is_spelled
 from decoding.grammar.regular.regex import parse_full
-from decoding.grammar.regular.work import Work, count, counting
+from decoding.grammar.regular.work import WORK_SECONDS, Work, count, counting
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.schema.reachable import check_reachable
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
-WORK_SECONDS = 5.0
-"""Work that compiling a regex, a list of texts or a context-free grammar may take; see `Work`."""
 _READ = 4
 """Characters of a grammar that are read per step of work."""
 
@@ -287,4 +286,5 @@ def _context_free(
     acceptor = _rebuilding(
         lambda scale: ContextFreeAcceptor(network, marks, machine, memory * scale)
     )
+    check_ambiguity(network, rules.rules[rules.start].where)
     return CompiledGrammar(acceptor, recipe)

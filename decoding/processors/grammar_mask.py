@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.errors import require
 from decoding.facts import MASK, SERVERS, Facts
 from decoding.history import History
 from decoding.kernels.forks import free_after_fork
@@ -73,6 +74,10 @@ class GrammarMask:
     )
 
     def __post_init__(self) -> None:
+        # A `Grammar` is only the source of one.
+        legal = callable(getattr(self.grammar, "matcher", None))
+        expected = "a compiled grammar, as `compile_json_schema` of `decoding.grammar` returns it"
+        require("grammar", self.grammar, legal, expected)
         object.__setattr__(self, "_places", _Places(self.grammar))
 
     @checked_call

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer
+from decoding.checks import check_boolean, check_integer
 from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import feedback
@@ -84,6 +84,7 @@ class Mirostat1:
     def __post_init__(self) -> None:
         check(self, "mirostat_tau", NOT_NEGATIVE)
         check(self, "mirostat_eta", NOT_NEGATIVE)
+        check_boolean(self, "renormalised")
         check_integer(self, "sampled", 2)
 
     @checked_call
@@ -134,6 +135,7 @@ class Mirostat2:
     def __post_init__(self) -> None:
         check(self, "mirostat_tau", NOT_NEGATIVE)
         check(self, "mirostat_eta", NOT_NEGATIVE)
+        check_boolean(self, "renormalised")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_integer
+from decoding.checks import check_boolean, check_integer
 from decoding.facts import PEERS, TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
@@ -48,6 +48,7 @@ class TopK:
 
     def __post_init__(self) -> None:
         check_integer(self, "top_k", 0)
+        check_boolean(self, "keep_ties")
 
     def facts_of_parameters(self) -> Facts:
         """Only ties cut by id look at where a token stands."""

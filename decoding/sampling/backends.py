@@ -54,7 +54,9 @@ def stored_format(dtype: str) -> str:
     Raises:
         ParameterError: another dtype than float32, float64, float16 and bfloat16.
     """
-    require("dtype", dtype, dtype in _STORED, f"one of {', '.join(_STORED)}")
+    require(
+        "dtype", dtype, isinstance(dtype, str) and dtype in _STORED, f"one of {', '.join(_STORED)}"
+    )
     return _STORED[dtype].name
 
 

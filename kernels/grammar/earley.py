@@ -68,6 +68,8 @@ class EarleyMachine:
     memory: bytes that the states may take. The items and callers that one step notes
         are not counted: they are gone after the step.
     error: makes the error that is raised where the states need more, of a resource and its bound.
+    most_work: the most items, callers and calls that all steps may look at; `None` is no bound.
+        Beyond it every further transition is dead, and `work` exceeds it.
     start: the state before a text.
     """
 
@@ -76,12 +78,15 @@ class EarleyMachine:
         network: Network,
         memory: int = 64 * MEGABYTE,
         error: Callable[[str, int], Exception] = MachineLimitError,
+        most_work: int | None = None,
     ) -> None:
         self.network, self._error = network, error
         self._memory = memory
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
         self._take(new_chart(network, np.array(_FIRST_ROOM)))
+        if most_work is not None:
+            self._chart.used[USED.MOST_WORK] = most_work
         self._notes = np.zeros(NOTES_SIZE, np.int64)
         self._stack = np.zeros(MAX_DEPTH, np.int32)
         self._lock = free_after_fork(threading.Lock())
@@ -92,6 +97,15 @@ class EarleyMachine:
     def states(self) -> int:
         """The number of states so far."""
         return int(self._chart.used[USED.STATES])
+
+    @property
+    def work(self) -> int:
+        """How many items, callers and calls all steps have looked at."""
+        return int(self._chart.used[USED.WORK])
+
+    def size(self, state: int) -> int:
+        """How many items a state has."""
+        return int(self._chart.state_at[state + 1] - self._chart.state_at[state])
 
     @property
     def memory_used(self) -> int:

@@ -30,6 +30,8 @@ FULL = -3
 """An array of the chart has no room; `used[USED.WANTED + i]` says what is needed."""
 SHORT = -4
 """The notes of a step have no room; `used[USED.WANTED + i]` says what is needed."""
+HALTED = -5
+"""The steps so far took more work than `used[USED.MOST_WORK]`."""
 
 MAX_DEPTH = 1_024
 
@@ -85,10 +87,13 @@ class UsedFields(NamedTuple):
     WANTED: int
     GENERATION: int
     """The number of the step: notes of an earlier one are stale, and need not be wiped."""
+    WORK: int
+    """How many items, callers and calls all steps have looked at."""
+    MOST_WORK: int
 
 
-USED = UsedFields(0, 1, 2, 3, 4, 5, WANTED=6, GENERATION=12)
-USED_SIZE = 13
+USED = UsedFields(0, 1, 2, 3, 4, 5, WANTED=6, GENERATION=12, WORK=13, MOST_WORK=14)
+USED_SIZE = 15
 
 
 class NoteFields(NamedTuple):
@@ -204,6 +209,7 @@ def new_chart(network: Network, room: Int64s) -> Chart:
         other=zeros(pairs),
     )
     chart.used[USED.NODES] = 1  # the root, which nobody called
+    chart.used[USED.MOST_WORK] = np.iinfo(np.int64).max
     return chart
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decoding.kernels.grammar.arrays import Int64s
 from decoding.kernels.grammar.earley_arrays import (
     DEAD,
+    HALTED,
     NODE_MASK,
     NOTES,
     NOTES_SIZE,
@@ -147,6 +148,7 @@ def call(network: Network, chart: Chart, notes: Int64s, edge: int, node: int) ->
     if back >= 0:
         add_pair(chart, notes, rule, back << SHIFT | node)
     else:
+        chart.used[USED.WORK] += chart.node_at[node + 1] - chart.node_at[node]
         for index in range(chart.node_at[node], chart.node_at[node + 1]):
             add_pair(chart, notes, rule, chart.callers[index])
 
@@ -167,6 +169,8 @@ def closed(network: Network, chart: Chart, notes: Int64s) -> int:
     complete(network, chart, notes)
     if notes[NOTES.OVERFULL] != 0:
         return short_of_notes(chart, notes)
+    if _exhausted(chart):
+        return HALTED
     # A state keeps only the items that can read a symbol.
     count = 0
     for index in range(notes[NOTES.ITEMS]):
@@ -189,10 +193,18 @@ def closed(network: Network, chart: Chart, notes: Int64s) -> int:
                 chart.items[count] = state << SHIFT | (first + member)
                 count += 1
         queued += 1
+        if _exhausted(chart):
+            return HALTED
     if notes[NOTES.OVERFULL] != 0:
         return short_of_notes(chart, notes)
     count = sorted_distinct(chart.items, 0, count)
     return intern_state(chart, chart.items, count, notes[NOTES.ACCEPTING])
+
+
+@inner
+def _exhausted(chart: Chart) -> bool:
+    """Whether the steps so far took more work than they may."""
+    return bool(chart.used[USED.WORK] > chart.used[USED.MOST_WORK])
 
 
 @inner
@@ -205,12 +217,14 @@ def _reads(network: Network, state: int) -> bool:
 def complete(network: Network, chart: Chart, notes: Int64s) -> None:
     """Add the callers of rules that may end (completion); note all calls (prediction)."""
     index = 0
-    while index < notes[NOTES.ITEMS] and notes[NOTES.OVERFULL] == 0:
+    while index < notes[NOTES.ITEMS] and notes[NOTES.OVERFULL] == 0 and not _exhausted(chart):
         key = chart.items[index]
         state, node = key >> SHIFT, key & NODE_MASK
+        chart.used[USED.WORK] += 1 + network.call_at[state + 1] - network.call_at[state]
         if network.final[state]:
             if node == ROOT:
                 notes[NOTES.ACCEPTING] = 1
+            chart.used[USED.WORK] += chart.node_at[node + 1] - chart.node_at[node]
             for caller in range(chart.node_at[node], chart.node_at[node + 1]):
                 add_item(chart, notes, chart.callers[caller])
         for edge in range(network.call_at[state], network.call_at[state + 1]):
@@ -257,6 +271,7 @@ def _collect(network: Network, chart: Chart, group: int) -> bool:
                 total = _gather(chart, network.heir_of[heir], total)
         if total < 0:
             return False
+        chart.used[USED.WORK] += total - start
         total = sorted_distinct(chart.gathered, start, total)
         chart.bounds[member + 1] = total
     return True

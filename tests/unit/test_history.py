@@ -195,3 +195,18 @@ def test_other_integers_are_converted() -> None:
     assert history.token_ids.dtype == np.int32
     assert history.lengths.dtype == history.prompt_lengths.dtype == np.int64
     assert history.generated(0).tolist() == [2]
+
+
+@pytest.mark.parametrize("row", [-1, 2, True, 0.0, "0", None, [0], 2**63])
+@pytest.mark.parametrize("name", ["row", "prompt", "generated", "select"])
+def test_a_row_that_is_not_there_is_refused(name: str, row: object) -> None:
+    history = History.of([[1], [2, 3]], [[4], []])
+    with pytest.raises(ParameterError, match="row must be"):
+        getattr(history, name)(row)
+    assert getattr(history, name)(np.int64(1)) is not None
+
+
+@pytest.mark.parametrize("prompts", [np.int64(3), np.array(3), np.float32(0.5), np.True_])
+def test_a_number_is_no_sequence_of_prompts(prompts: object) -> None:
+    with pytest.raises(ParameterError, match="prompts must be"):
+        History.of(prompts)  # type: ignore[arg-type]

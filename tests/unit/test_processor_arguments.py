@@ -12,6 +12,8 @@ import pytest
 import decoding
 from decoding import (
     GenerationParameters,
+    Grammar,
+    GrammarMask,
     History,
     Request,
     Temperature,
@@ -198,3 +200,29 @@ def test_what_holds_no_items_or_too_many_is_named(
     make: Callable[[Any], object], wrong: Any
 ) -> None:
     refuse(make, wrong)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda value: TopK(3, keep_ties=value), "keep_ties"),
+        (lambda value: decoding.processors.Mirostat1(renormalised=value), "renormalised"),
+        (lambda value: decoding.processors.Mirostat2(renormalised=value), "renormalised"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [0, 1.0, "yes", None, [True], np.array(True)])
+def test_a_switch_is_a_bool(make: Callable[[Any], Any], name: str, wrong: Any) -> None:
+    refuse(make, wrong)
+    assert getattr(make(np.True_), name) is True
+
+
+@pytest.mark.parametrize("wrong", [None, "root", {"type": "object"}, Grammar("json", {}), [1], 2.5])
+def test_a_mask_takes_compiled_grammars_alone(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match="grammar must be a compiled grammar"):
+        GrammarMask(wrong)
+
+
+@pytest.mark.parametrize("wrong", [[], {}, np.array([1.0]), b"float32", 3])
+def test_kernels_are_warmed_up_for_the_name_of_a_dtype(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match="dtype must be one of"):
+        decoding.warmup(wrong)

@@ -42,11 +42,12 @@ from decoding.grammar.regular.expressions import (
     Words,
 )
 from decoding.grammar.regular.symbols import Alphabet
+from decoding.grammar.regular.work import count
 from decoding.grammar.regular.worklist import Limit, explore
 
 MAX_STATES = 3_000
-MAX_WORK = 3_000_000
-"""Bound on the threads and parts of formulas that are handled while an automaton is made."""
+_OPENED, _COMPARED = 8, 16
+"""Pairs of formulas' parts that take as long as a thread, and pairs that are a step of work."""
 
 MAX_DEPTH = 150
 """Parts of a pattern that are looked at before a character is read."""
@@ -108,7 +109,7 @@ class _Here:
 class _Recognizer:
     pattern: Node
     searching: bool = field(kw_only=True)
-    work: int = 0
+    pairs: int = 0
     depth: int = 0
 
     @cached_property
@@ -162,7 +163,7 @@ class _Recognizer:
         for look, threads in zip(self.looks, moved, strict=True):
             here = _Here(here.start, here.word, holds)
             opened: Formula = FALSE
-            self._spend(len(threads))
+            self._count(_OPENED * len(threads))
             for thread in (*threads, (look.body, None)):
                 opened = self._or(opened, self._open(thread, here))
             reading = [item for option in opened for _, item in option if item != "end"]
@@ -209,7 +210,7 @@ class _Recognizer:
 
     def _open(self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()) -> Formula:
         """A thread as a formula over threads that each read a character next."""
-        self._spend(1)
+        self._count(_OPENED)
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise GrammarLimitError("", "parts in a row that may read nothing", MAX_DEPTH)
@@ -256,10 +257,11 @@ class _Recognizer:
                 return self._repeated(node, rest, here, seen)
         raise TypeError(node)
 
-    def _spend(self, work: int) -> None:
-        self.work += work
-        if self.work > MAX_WORK:
-            raise GrammarLimitError("", "steps to compile look-arounds", MAX_WORK)
+    def _count(self, pairs: int) -> None:
+        """Count pairs of parts that are compared, and what takes as long, as steps of work."""
+        steps, self.pairs = divmod(self.pairs + pairs, _COMPARED)
+        if steps:
+            count(steps)
 
     def _or(self, one: Formula, other: Formula) -> Formula:
         if not one or not other or one == TRUE:
@@ -267,24 +269,24 @@ class _Recognizer:
         if other == TRUE:
             return TRUE
         options = one | other
-        self._spend(len(options))
+        self._count(len(options))
         if len({len(option) for option in options}) == 1:
             return options
-        self._spend(len(options) ** 2)
+        self._count(len(options) ** 2)
         # A conjunction that contains another one is absorbed by it.
         return frozenset(a for a in options if not any(b < a for b in options))
 
     def _and(self, one: Formula, other: Formula) -> Formula:
         if TRUE in (one, other):
             return other if one == TRUE else one
-        self._spend(len(one) * len(other))
+        self._count(len(one) * len(other))
         found: Formula = frozenset(
             option for option in (a | b for a in one for b in other)
             if not any((not negative, item) in option for negative, item in option)
         )  # fmt: skip
         if len({len(option) for option in found}) < 2:
             return found
-        self._spend(len(found) ** 2)
+        self._count(len(found) ** 2)
         return frozenset(a for a in found if not any(b < a for b in found))
 
     def _either(

@@ -21,6 +21,9 @@ T = TypeVar("T")
 STEPS_A_SECOND = 200_000
 """Steps of work that a limit of one second allows."""
 
+WORK_SECONDS = 5.0
+"""Work that compiling a regex, a list of texts or a context-free grammar may take."""
+
 
 class Work:
     """The steps that a compilation has taken, and how many it may take.

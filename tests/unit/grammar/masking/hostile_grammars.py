@@ -97,6 +97,20 @@ HOSTILE: dict[str, Callable[[], Compile]] = {
             ["root ::= r0", *(f"r{n} ::= r{n + 1} r{n + 1}" for n in range(60)), 'r60 ::= "a"']
         )
     ),
+    "rules that are ambiguous together": lambda: gbnf(
+        "\n".join(
+            [
+                "root ::= r0",
+                *(f'r{n} ::= r{(n + 1) % 300} r{(n + 2) % 300} | "a"' for n in range(300)),
+            ]
+        )
+    ),
+    "chains of ambiguous rules": lambda: gbnf(
+        "\n".join(
+            ["root ::= r0"]
+            + [f'r{n} ::= r{(n + 1) % 300} | r{(n + 2) % 300} r{n} | "a"' for n in range(300)]
+        )
+    ),
     "a counted rule": lambda: gbnf('root ::= "a"{100000}'),
     "a recursive Lark grammar": lambda: (
         lambda machine: compile_lark('start: start start | "(" start ")" |', machine)

@@ -9,7 +9,9 @@ from decoding.grammar.regular import length_sets, string_sets
 from decoding.grammar.regular.expressions import Choice, Sequence, Words
 from decoding.grammar.regular.operations import has_logic, nodes
 from decoding.grammar.regular.questions import is_disjoint
-from decoding.grammar.regular.work import Work, count, counting, remembered
+from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.work import STEPS_A_SECOND, Work, count, counting, remembered
+from decoding.request_grammar import Grammar
 
 
 def test_an_answer_that_is_remembered_counts_again() -> None:
@@ -52,6 +54,24 @@ def test_the_limit_holds_whether_an_answer_is_remembered() -> None:
         with counting(Work(0.001)):
             assert costly(100) == 100
         assert costly(300) == 300  # outside of a compilation nothing is counted
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?:(?<=(?:a|b){1,60})c)*", "((?=(a|b|c|d){1,5}x)[a-z])*", "(?:(?!a.{9}b).)*"]
+)
+def test_look_arounds_count(pattern: str) -> None:
+    work = Work()
+    with counting(work):
+        parse_full(pattern)
+    assert work.steps > 1_000
+    less = counting(Work(work.steps / STEPS_A_SECOND / 2))
+    with less, pytest.raises(GrammarLimitError, match="seconds of work"):
+        parse_full(pattern)
+
+
+def test_an_export_is_bounded() -> None:
+    with pytest.raises(GrammarLimitError, match="seconds of work"):
+        Grammar("regex", "((?=(a|b|c|d){1,9}x)[a-z])*").to_gbnf()
 
 
 def test_sets_of_lengths() -> None:
