@@ -130,7 +130,7 @@ def check_stream(
     expected = check_expected(expected_failures, STREAM_LAWS)
     takes_stops = _takes_stops(stream)
     check = _StreamCheck(
-        stream, takes_stops=takes_stops, keep_stop=keep_stop, eager=eager, as_text=as_text
+        stream=stream, takes_stops=takes_stops, keep_stop=keep_stop, eager=eager, as_text=as_text
     )
     generator = np.random.default_rng(seed)
     found: dict[str, Finding] = {}
@@ -163,20 +163,15 @@ def check_stream(
     return Report(examples, tuple(found.values()), expected)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _StreamCheck:
-    """The laws of one stream."""
+    """The laws of one stream; the fields are parameters of `check_stream`."""
 
-    def __init__(
-        self,
-        stream: Callable[..., Anything],
-        *,
-        takes_stops: bool,
-        keep_stop: bool,
-        eager: bool,
-        as_text: bool,
-    ) -> None:
-        self._stream, self._takes_stops = stream, takes_stops
-        self._keep_stop, self._eager, self._as_text = keep_stop, eager, as_text
+    stream: Callable[..., Anything]
+    takes_stops: bool
+    keep_stop: bool
+    eager: bool
+    as_text: bool
 
     def first(
         self, script: Script, skipping: Iterable[str] = ()
@@ -195,10 +190,10 @@ class _StreamCheck:
     def _run(self, script: Script) -> list[tuple[str, int]]:
         """The pieces, each with the number of tokens that had been read when it came."""
         given: Anything = _Tokens(script.tokens)
-        if self._as_text:
+        if self.as_text:
             given = _Tokens([token.decode() for token in script.tokens])  # type: ignore[misc]
-        arguments = (given, list(script.stops)) if self._takes_stops else (given,)
-        returned = self._stream(*arguments)
+        arguments = (given, list(script.stops)) if self.takes_stops else (given,)
+        returned = self.stream(*arguments)
         if isinstance(returned, str):
             return [(returned, given.read)]
         pieces = []
@@ -219,7 +214,7 @@ class _StreamCheck:
         joined = "".join(pieces)
         if joined != "".join(piece for piece, _ in again):
             yield "deterministic", "two runs over the same tokens differ", pieces
-        endings = script.endings(keep_stop=self._keep_stop)
+        endings = script.endings(keep_stop=self.keep_stop)
         count = script.stopped_at
         if "\ufffd" in joined and not any("\ufffd" in ending for ending in endings):
             yield "characters", f"{joined!r} holds U+FFFD: a character was cut in two", pieces
@@ -231,7 +226,7 @@ class _StreamCheck:
                 yield "stop", f"the stop string {stop!r} is missed: the text is {joined!r}", pieces
             else:
                 yield "stop", f"the text is {joined!r}", pieces
-        if self._eager:
+        if self.eager:
             yield from self._early(script, run, count)
 
     def _early(
@@ -250,7 +245,7 @@ class _StreamCheck:
                 continue
             for reached in range(seen, min(following, last)):
                 text = script.visible(reached)
-                held = 0 if self._keep_stop else _possible_stop(text, script.stops)
+                held = 0 if self.keep_stop else _possible_stop(text, script.stops)
                 if len(given) < len(text) - held:
                     why = f"after {reached} tokens {text!r} is known and only {given!r} was given"
                     yield "latency", why, pieces

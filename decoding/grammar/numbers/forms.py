@@ -1,4 +1,4 @@
-"""Automata of numbers by the form of their text: with, or without, a fraction or an exponent."""
+"""Automata of numbers by the form of their text: with, or without, a sign, fraction or exponent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
 from decoding.grammar.regular.work import remembered
 
 _PLAIN = tuple(sorted(b"-0123456789"))
+_MINUS = ord("-")
 
 
 @remembered(2048)
@@ -25,6 +26,18 @@ def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
         nfa = number_nfa(parts) if parts else EMPTY
         found = _united(found, nfa if plain is None else _restricted(nfa, plain=plain))
     return found
+
+
+def signs(nfa: Nfa, *, minus: bool) -> Nfa:
+    """Return the automaton of those texts that begin, or do not begin, with a minus."""
+    if not nfa.states:
+        return EMPTY
+    edges = nfa.edges
+    # A start state of its own: the old one may be entered again.
+    first = edges[np.isin(edges[:, 0], nfa.starts) & ((edges[:, 1] == _MINUS) == minus)].copy()
+    first[:, 0] = nfa.states
+    rows = np.concatenate((edges, first))
+    return assembled(nfa.states + 1, (nfa.states,), rows, nfa.accepts)
 
 
 def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:

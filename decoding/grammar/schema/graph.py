@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -50,22 +50,17 @@ from decoding.grammar.schema.solver import CircularError, Solver, Steps
 _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
 
+@dataclass(slots=True, eq=False)
 class RawNode:
     """A node before it is decided which nodes are empty.
 
     unique: the pointer of the schema whose `uniqueItems` holds for the arrays.
     """
 
-    __slots__ = ("arrays", "objects", "scalars", "unique")
-
-    def __init__(
-        self,
-        scalars: Scalars,
-        arrays: list[ArrayShape],
-        objects: list[ObjectShape],
-        unique: str | None,
-    ) -> None:
-        self.scalars, self.arrays, self.objects, self.unique = scalars, arrays, objects, unique
+    scalars: Scalars
+    arrays: list[ArrayShape]
+    objects: list[ObjectShape]
+    unique: str | None
 
 
 class SchemaGraph:
