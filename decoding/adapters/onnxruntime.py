@@ -142,7 +142,7 @@ class OnnxModel:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[OnnxState], Logits]:
         """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
-        empty = _Block(tuple(_empty(past) for past in self.pasts), 1)
+        empty = _Block(tuple(np.zeros((1, *past.shape), past.dtype) for past in self.pasts), 1)
         states = [OnnxState(empty) for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 
@@ -240,10 +240,6 @@ def _check(states: Sequence[OnnxState], token_ids: Sequence[Sequence[int]]) -> N
     for state in states:
         _block_of(state)
     check_lengths([state.length for state in states], token_ids)
-
-
-def _empty(past: _Past) -> NDArray[Any]:
-    return np.zeros((1, *past.shape), past.dtype)
 
 
 def _dtype(item: Anything) -> np.dtype[Any]:

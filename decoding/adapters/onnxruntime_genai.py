@@ -128,7 +128,7 @@ class GenaiModel:
         return np.stack(rows)
 
     def _generator(self) -> Anything:
-        package = _package()
+        package = imported("onnxruntime_genai", "onnxruntime-genai", "adapters")
         parameters = package.GeneratorParams(self.model)
         # One token more: a generator with as many tokens as it may have takes no more.
         parameters.set_search_options(max_length=self.max_length + 1, batch_size=1)
@@ -167,7 +167,3 @@ def _append(state: GenaiState, token_ids: Sequence[int]) -> NDArray[np.float32]:
 
 def _generator_of(state: GenaiState) -> Anything:
     return in_use(state.generator)
-
-
-def _package() -> Anything:
-    return imported("onnxruntime_genai", "onnxruntime-genai", "adapters")

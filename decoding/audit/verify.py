@@ -382,7 +382,7 @@ def _explanation(
         if best is not None and likelihood(found, count) <= likelihood(best, count) + 3.0:
             break
         best = found
-        own = _of_noise(assumptions, best.logit_noise)
+        own = replace(assumptions, logit_noise=best.logit_noise)
         explains = _tested(best.claim, text, own).rejected_at is None
         if explains:
             break
@@ -390,11 +390,3 @@ def _explanation(
     assert best is not None  # ours: there is a profile near any claim
     gain = likelihood(best, count) - before
     return Alternative(best, gain, explains) if gain > 3.0 else None
-
-
-def _of_noise(assumptions: Assumptions, noise: float) -> Assumptions:
-    return Assumptions(
-        logit_noise=noise,
-        unexplained_rate=assumptions.unexplained_rate,
-        alpha=assumptions.alpha,
-    )

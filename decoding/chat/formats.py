@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -125,17 +124,13 @@ def reasoning_format(template: str, name: str | None = None) -> ReasoningFormat 
     if name == "none":
         return None
     if name is not None:
-        found = _named(REASONING_FORMATS, name)
+        found = next((item for item in REASONING_FORMATS if item.name == name), None)
         if found is None:
             names = ["none", *(item.name for item in REASONING_FORMATS)]
             raise ParameterError("reasoning", name, f"one of {', '.join(names)}")
         return found
     tags = (item for item in REASONING_FORMATS if {item.opening, item.closing} & _tags(template))
     return next(tags, None)
-
-
-def _named(formats: Iterable[ReasoningFormat], name: str) -> ReasoningFormat | None:
-    return next((item for item in formats if item.name == name), None)
 
 
 def _tags(template: str) -> set[str]:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from decoding.cli.chat import variable
@@ -75,6 +75,7 @@ class Answers(Protocol):
         """The pieces of an answer as they come; closing the iterator ends it."""
 
 
+@dataclass(frozen=True, slots=True)
 class Local:
     """Answers a conversation with a model of this process.
 
@@ -83,16 +84,11 @@ class Local:
     answer.
     """
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        template: str | None,
-        variables: dict[str, Any],
-        budget: int | None,
-        parameters: GenerationParameters,
-    ) -> None:
-        self._model, self._template, self._variables = model, template, variables
-        self._budget, self._parameters = budget, parameters
+    model: LanguageModel
+    template: str | None
+    variables: dict[str, Any]
+    budget: int | None
+    parameters: GenerationParameters
 
     def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
         """The pieces of an answer as they come; closing the iterator ends it."""
@@ -100,20 +96,20 @@ class Local:
         from decoding.chat import prepare
 
         prepared = prepare(
-            self._model,
+            self.model,
             messages,
-            chat_template=self._template,
-            variables=self._variables,
-            thinking_budget=self._budget,
-            parameters=self._parameters,
+            chat_template=self.template,
+            variables=self.variables,
+            thinking_budget=self.budget,
+            parameters=self.parameters,
         )
         request = prepared.request
         if request.parameters.max_new_tokens is None:
-            length = self._model.context_length
+            length = self.model.context_length
             room = LONGEST_ANSWER if length is None else length - len(request.inputs)
             most = max(1, min(LONGEST_ANSWER, room))
             request = replace(request, parameters=replace(request.parameters, max_new_tokens=most))
-        engine, reader = Engine(self._model), prepared.reader()
+        engine, reader = Engine(self.model), prepared.reader()
         generation = engine.submit(request)
         try:
             while not generation.done:

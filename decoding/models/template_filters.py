@@ -35,6 +35,7 @@ from decoding.models.template_operations import (
     slice_of,
     take_joined,
     take_lines,
+    take_nothing,
     take_replaced,
     take_strip,
     take_text,
@@ -158,10 +159,6 @@ def _take_round(budget: Budget, value: object, given: Arguments) -> None:
         check_integer(value)
 
 
-def _take_nothing(budget: Budget, value: object, given: Arguments) -> None:
-    del budget, value, given
-
-
 _TAKERS: Mapping[str, _Taker] = MappingProxyType(
     {
         **names(
@@ -176,7 +173,7 @@ _TAKERS: Mapping[str, _Taker] = MappingProxyType(
         "batch": _take_batch,
         "center": _take_center,
         "indent": _take_indent,
-        "items": _take_nothing,
+        "items": take_nothing,
         "replace": _take_replace,
         "round": _take_round,
         "sum": _take_sum,

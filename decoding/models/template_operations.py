@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from sys import getsizeof
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -258,7 +259,8 @@ def _take_linear(budget: Budget, owner: object, given: Arguments) -> None:
         budget.read(value)
 
 
-def _take_nothing(budget: Budget, owner: object, given: Arguments) -> None:
+def take_nothing(budget: Budget, owner: object, given: Arguments) -> None:
+    """Take nothing: the work is fixed."""
     del budget, owner, given
 
 
@@ -333,10 +335,6 @@ def _take_split(budget: Budget, owner: str, given: Arguments, *, reverse: bool =
     budget.allocate(getsizeof(owner) + _STRING * (found + 1))
 
 
-def _take_reverse_split(budget: Budget, owner: str, given: Arguments) -> None:
-    _take_split(budget, owner, given, reverse=True)
-
-
 def take_lines(budget: Budget, text: str) -> int:
     """Take what `text.splitlines()` needs; returns how many lines there are at most."""
     lines = sum(map(text.count, _LINE_ENDS)) + 1
@@ -384,7 +382,7 @@ _METHODS: Mapping[type | tuple[type, ...], Mapping[str, _Taker]] = MappingProxyT
             "expandtabs": _take_tabs,
             "join": _take_join,
             "replace": _take_replace,
-            "rsplit": _take_reverse_split,
+            "rsplit": partial(_take_split, reverse=True),
             "split": _take_split,
             "splitlines": _take_lines,
         },
@@ -396,11 +394,11 @@ _METHODS: Mapping[type | tuple[type, ...], Mapping[str, _Taker]] = MappingProxyT
         dict: {
             "copy": _take_copy,
             "get": _take_key,
-            "items": _take_nothing,
-            "keys": _take_nothing,
-            "values": _take_nothing,
+            "items": take_nothing,
+            "keys": take_nothing,
+            "values": take_nothing,
         },
-        int: {"bit_length": _take_nothing},
-        float: {"is_integer": _take_nothing},
+        int: {"bit_length": take_nothing},
+        float: {"is_integer": take_nothing},
     }
 )

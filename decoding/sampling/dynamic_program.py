@@ -203,7 +203,8 @@ class RowPrograms:
             last = run.instructions[index]
             if (item.bitmask is None) is not (last.bitmask is None):
                 torn.append(self._rows[row])
-            same_entries = _same_entries(item, last)
+            same_ids = _equal(item.token_ids, last.token_ids)
+            same_entries = same_ids and _equal(item.values, last.values)
             if not same_entries or item[:4] != last[:4] or item[7:] != last[7:]:
                 changed[run.first + index] = item
                 entries_move |= not same_entries
@@ -352,10 +353,6 @@ def raised(processor: object, error: Exception, history: History, row: int) -> P
     failure = ProcessorError(shown(processor), problem, row, steps_of(history))
     failure.__cause__ = error
     return failure
-
-
-def _same_entries(one: Instruction, other: Instruction) -> bool:
-    return _equal(one.token_ids, other.token_ids) and _equal(one.values, other.values)
 
 
 def _equal(one: Anything, other: Anything) -> bool:  # an array or a tuple

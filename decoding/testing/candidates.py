@@ -88,7 +88,7 @@ class Candidate:
         if not callable(function):
             raise ParameterError("candidate", function, "a function of logits")
         self._function = function
-        self.name = _name(function)
+        self.name = str(getattr(function, "__name__", type(function).__name__))
         self.roles = _roles(function)
         self._calling = calling
 
@@ -298,10 +298,6 @@ def _roles(function: Function) -> tuple[str, ...]:
             "candidate", function, f"a function of logits and at most {', '.join(ROLES)}"
         )
     return roles
-
-
-def _name(function: Function) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 @contextlib.contextmanager

@@ -144,13 +144,8 @@ def _truncation(claim: Processor) -> Judge | None:  # noqa: PLR0911 -- one retur
             return ThresholdJudge(rule, lambda row: math.log(float(np.exp(2.0 * row).sum())))
         case TopNSigma(n) if n > 0.0:
             rule = f"keep tokens within {n:g} standard deviations of the largest logit"
-            return ThresholdJudge(rule, lambda row: _below(row, n))
+            return ThresholdJudge(rule, lambda row: float(row.max() - n * row[row > -np.inf].std()))
     return None
-
-
-def _below(logprobs: Row, deviations: float) -> float:
-    alive = logprobs[logprobs > -np.inf]
-    return float(logprobs.max() - deviations * alive.std())
 
 
 def _edit(claim: Processor) -> Judge | None:

@@ -269,7 +269,7 @@ class ExactMasks:
 
     def _leaving(self, prefix: bytes, byte: int) -> int:
         """The verdict about a byte that no text has behind a prefix of some."""
-        in_string = _is_in_string(prefix)
+        in_string = prefix.count(b'"') % 2 == 1  # no text has an escape of a quote
         if in_string and byte == ord("\\"):
             return FREE
         if not in_string and byte in b" \t\r\n":
@@ -282,11 +282,6 @@ class ExactMasks:
         written = prefix[start:] + bytes([byte])
         there = self._numbers.get(prefix[:start], [])
         return FREE if any(_may_spell(written, number) for number in there) else FORBIDDEN
-
-
-def _is_in_string(prefix: bytes) -> bool:
-    """Whether a prefix of a compact text without escapes of quotes ends inside a string."""
-    return prefix.count(b'"') % 2 == 1
 
 
 def _numbers_in(text: bytes) -> list[tuple[int, int]]:

@@ -118,7 +118,10 @@ def _sequence(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
     if not isinstance(steps, list | None):
         raise ParameterError(f"{wire.place}.top_tokens", steps, "a list of lists")
     top_tokens = [
-        tuple(map(_top_token, _objects(f"{wire.place}.top_tokens[{index}]", step)))
+        tuple(
+            {**_described(token), "raw_logprob": math.nan}
+            for token in _objects(f"{wire.place}.top_tokens[{index}]", step)
+        )
         for index, step in enumerate(steps or ())
     ]
     finish_reason = wire.value("finish_reason", text, "a string")
@@ -137,10 +140,6 @@ def _sequence(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
 def _token(wire: _Object) -> Fields:
     unknown = {"raw_logprob": math.nan, "rank": 0, "entropy": math.nan, "support_size": 0}
     return {**_described(wire), **unknown}
-
-
-def _top_token(wire: _Object) -> Fields:
-    return {**_described(wire), "raw_logprob": math.nan}
 
 
 def _described(wire: _Object) -> Fields:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from decoding.errors import ParameterError, WireValidationError
-from decoding.parameters import SAMPLING, GenerationParameters
+from decoding.parameters import REQUEST_FIELDS, SAMPLING, GenerationParameters
 from decoding.request_grammar import Grammar, json_object_text
 from decoding.wire.types import parse_parameters, read_text
 
@@ -226,7 +226,8 @@ def _extension_rules(given: Mapping[str, Any]) -> Iterator[Rule]:
 def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> GenerationParameters:
     """Make the parameters; the library's own checks come after TGI's."""
     best_of = max(1, given.get("best_of", 1))
-    sampling = given.get("do_sample", False) or best_of > 1 or _is_warped(given)
+    warped = any(given.get(name, neutral) != neutral for name, neutral in _NEUTRAL.items())
+    sampling = given.get("do_sample", False) or best_of > 1 or warped
     adjusted: dict[str, Any] = {
         name: value
         for name, value in given.items()
@@ -243,24 +244,9 @@ def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> Generat
         raise WireValidationError(str(error)) from error
 
 
-def _is_warped(given: Mapping[str, Any]) -> bool:
-    """Whether a field that means sampling in TGI, or another truncation, is not neutral."""
-    return any(given.get(name, neutral) != neutral for name, neutral in _NEUTRAL.items())
-
-
 _NEUTRAL = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "typical_p": 1.0,
-    "min_p": 0.0,
-    "dynatemp_range": 0.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "top_n_sigma": 0.0,
-    "top_h": 1.0,
-    "xtc_probability": 0.0,
-    "mirostat": 0,
+    name: REQUEST_FIELDS[name].initial if neutral is None else neutral
+    for name, neutral in ((name, REQUEST_FIELDS[name].neutral) for name in SAMPLING)
 }
 """What asks for sampling on the wire, unless it has this value."""
 _SAMPLING = frozenset(SAMPLING)

@@ -407,6 +407,9 @@ def test_the_result(fields: Any, request_: dict[str, Any], result: dict[str, Any
         ),
         ({"typical_p": 0.5}, {"do_sample": True, "typical_p": 0.5}),
         ({"min_p": 0.5}, {"do_sample": True, "min_p": 0.5}),
+        ({"top_a": 0.5}, {"do_sample": True, "top_a": 0.5}),
+        ({"p_less": True}, {"do_sample": True, "p_less": True}),
+        ({"seed": 3, "tfs_z": 1.0, "smoothing_factor": 0.0}, {"do_sample": False}),
         ({"repetition_penalty": 2.0}, {"do_sample": False, "repetition_penalty": 2.0}),
     ],
 )

@@ -44,7 +44,9 @@ def forward(model: Anything) -> TransformersModel | CallableModel:
     require("model", model, legal, "a model of transformers with a language modelling head")
     if getattr(model.config, "is_encoder_decoder", False):
         raise UnsupportedFeatureError("model", "it has an encoder; models have a decoder alone")
-    return TransformersModel(model) if _keeps_keys_and_values(model) else _uncached(model)
+    if _keeps_keys_and_values(model):
+        return TransformersModel(model)
+    return CallableModel(_WholeSequences(model))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,10 +268,6 @@ def _keeps_keys_and_values(model: Anything) -> bool:
         return False
     layers = _transformers().DynamicCache(config=model.config.get_text_config()).layers
     return {type(layer).__name__ for layer in layers} <= _ATTENTION_CACHES
-
-
-def _uncached(model: Anything) -> CallableModel:
-    return CallableModel(_WholeSequences(model))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

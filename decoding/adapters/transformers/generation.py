@@ -139,8 +139,8 @@ class CustomGenerate:
                 prompts, self._each(len(prompts), input_ids.shape[1], config), strict=True
             )
         ]
-        pad = _first(end_tokens(_special(config, "pad")) or language.eos_token_ids)
-        run = _Run(input_ids, pad, streamer or self.streamer)
+        pads = end_tokens(_special(config, "pad")) or language.eos_token_ids
+        run = _Run(input_ids, min(pads, default=0), streamer or self.streamer)
         if streamer is None and self.streamer is not None:
             self.streamer.put(input_ids.cpu())
         try:
@@ -380,7 +380,3 @@ def _special(config: Anything, name: str) -> Anything:
     """The ids of a special token, as `generate` has prepared them or the configuration says."""
     prepared = getattr(config, f"_{name}_token_tensor", None)
     return getattr(config, f"{name}_token_id", None) if prepared is None else prepared
-
-
-def _first(token_ids: frozenset[int]) -> int:
-    return min(token_ids, default=0)

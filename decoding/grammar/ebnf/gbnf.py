@@ -79,7 +79,7 @@ def _read(collector: RuleCollector, word: Lexeme) -> None:
         case "name", name:
             collector.add(collector.call(name, word.where), word.where)
         case "string", quoted:
-            literal = "".join(map(chr, _characters(quoted[1:-1], word)))
+            literal = "".join(chr(code) for code, _ in _spelled(quoted[1:-1], word))
             collector.add(Terminal(operations.literal(literal)), word.where)
         case "set", _:
             collector.add(_set(word), word.where)
@@ -97,11 +97,6 @@ def _read(collector: RuleCollector, word: Lexeme) -> None:
             collector.add(Terminal(ANY_CHARACTER), word.where)
         case _:
             raise GrammarSyntaxError(word.where, f"{word.text!r} is not allowed here")
-
-
-def _characters(text: str, word: Lexeme) -> list[int]:
-    """The code points of a literal, escapes resolved."""
-    return [code_point for code_point, _ in _spelled(text, word)]
 
 
 def _spelled(text: str, word: Lexeme) -> list[tuple[int, bool]]:

@@ -98,12 +98,9 @@ def _uses(grammar: Rules) -> Counter[int]:
     for rule in grammar.rules:
         for item in (item for alternative in rule.alternatives for item in alternative):
             if isinstance(item.symbol, Call):
-                uses[item.symbol.rule] += _copies(item)
+                copies = item.minimum + 1 if item.maximum is None else item.maximum
+                uses[item.symbol.rule] += copies
     return uses
-
-
-def _copies(item: Item) -> int:
-    return item.minimum + 1 if item.maximum is None else item.maximum
 
 
 @dataclass(frozen=True, slots=True)

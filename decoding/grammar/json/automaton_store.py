@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.grammar.numbers.canonical import canonical_numbers
-from decoding.grammar.numbers.forms import spelled_numbers
+from decoding.grammar.numbers.forms import signs, spelled_numbers
 from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.numbers.signs import signs
 from decoding.grammar.regular.counted import Bounds, counted_automata, length_bound
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.lazy_dfa import LazyDfa

@@ -188,7 +188,7 @@ class JsonRecords:
         distinct = max(shape.minimum for _, shape in shapes) > 1
         spelling = Spelling.CANONICAL if distinct else Spelling.JSON
         keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
-        allowing = [_allowing(nodes) for nodes in keys.nodes]
+        allowing = [_votes(node is not None for node in nodes) for nodes in keys.nodes]
         kind = self._record(layout.TYPE_SIZE)
         self._nodes[kind] = keys.nodes
         self._level_of[kind] = None if level is None else level - 1
@@ -356,10 +356,6 @@ def _can_be_ordered(shapes: Iterable[ObjectShape]) -> bool:
 
 def _votes(accepted: Iterable[bool]) -> int:
     return sum(1 << vote for vote, accepts in enumerate(accepted) if accepts)
-
-
-def _allowing(nodes: Sequence[int | None]) -> int:
-    return _votes(node is not None for node in nodes)
 
 
 def _split(members: int) -> tuple[int, int]:

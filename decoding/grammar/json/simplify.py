@@ -31,9 +31,9 @@ def simplify_array(
     if rest is None:
         maximum = least(maximum, len(prefix))
     if shape.unique and rest is not None and not prefix:
-        maximum = _bounded_by_values(
-            maximum, size(rest, max(shape.minimum, 64)), max(shape.minimum, 64)
-        )
+        enough = max(shape.minimum, 64)
+        members = size(rest, enough)
+        maximum = maximum if members >= enough else least(maximum, members)
     if maximum is not None and maximum < shape.minimum:
         return None
     needed = prefix[: shape.minimum]
@@ -53,10 +53,6 @@ def simplify_array(
         if not plan.is_possible(0, plan.first):
             return None
     return simplified
-
-
-def _bounded_by_values(maximum: int | None, members: int, bound: int) -> int | None:
-    return maximum if members >= bound else least(maximum, members)
 
 
 def simplify_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:

@@ -1,4 +1,4 @@
-"""Automata of numbers by the form of their text: with, or without, a fraction or an exponent."""
+"""Automata of numbers by the form of their text: with, or without, a sign, fraction or exponent."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, moves_of, trimme
 from decoding.grammar.regular.work import remembered
 
 _PLAIN = tuple(sorted(b"-0123456789"))
+_MINUS = ord("-")
 
 
 @remembered(2048)
@@ -90,6 +91,18 @@ def _is_within(nfa: Nfa, longest: int) -> bool:
         reached = {target for state in reached for *_, target in moves[state]} - seen
         seen = seen | reached
     return False
+
+
+def signs(nfa: Nfa, *, minus: bool) -> Nfa:
+    """Return the automaton of those texts that begin, or do not begin, with a minus."""
+    if not nfa.states:
+        return EMPTY
+    edges = nfa.edges
+    # A start state of its own: the old one may be entered again.
+    first = edges[np.isin(edges[:, 0], nfa.starts) & ((edges[:, 1] == _MINUS) == minus)].copy()
+    first[:, 0] = nfa.states
+    rows = np.concatenate((edges, first))
+    return assembled(nfa.states + 1, (nfa.states,), rows, nfa.accepts)
 
 
 def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:

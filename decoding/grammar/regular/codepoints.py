@@ -5,8 +5,6 @@ No set holds a surrogate.
 
 from __future__ import annotations
 
-import sys
-import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -64,11 +62,16 @@ def intersection(left: Ranges, right: Ranges) -> Ranges:
     return tuple(found)
 
 
+def gaps(ranges: Ranges, first: int, last: int) -> Ranges:
+    """Return the numbers from the first to the last that are not in the set, which is within."""
+    bounds = [first - 1, *(bound for pair in ranges for bound in pair), last + 1]
+    pairs = zip(bounds[::2], bounds[1::2], strict=True)
+    return tuple((a + 1, b - 1) for a, b in pairs if a + 1 < b)
+
+
 def complement(ranges: Ranges) -> Ranges:
     """Return the characters that are not in the set."""
-    bounds = [-1, *(bound for pair in ranges for bound in pair), MAX_CODE_POINT + 1]
-    gaps = zip(bounds[::2], bounds[1::2], strict=True)
-    return intersection(EVERY, tuple((a + 1, b - 1) for a, b in gaps if a + 1 < b))
+    return intersection(EVERY, gaps(ranges, 0, MAX_CODE_POINT))
 
 
 def difference(left: Ranges, right: Ranges) -> Ranges:
@@ -89,90 +92,6 @@ def contains(ranges: Ranges, code_point: int) -> bool:
 def size(ranges: Ranges) -> int:
     """Return the number of characters."""
     return sum(high - low + 1 for low, high in ranges)
-
-
-@cache
-def _categories() -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
-    category = unicodedata.category
-    start, current = 0, category("\0")
-    for code_point in range(1, sys.maxunicode + 2):
-        this = category(chr(code_point)) if code_point <= sys.maxunicode else ""
-        if this != current:
-            found.setdefault(current, []).append((start, code_point - 1))
-            start, current = code_point, this
-    return found
-
-
-_LONG_NAMES = {
-    "letter": "L",
-    "cased_letter": "LC",
-    "uppercase_letter": "Lu",
-    "lowercase_letter": "Ll",
-    "titlecase_letter": "Lt",
-    "modifier_letter": "Lm",
-    "other_letter": "Lo",
-    "mark": "M",
-    "nonspacing_mark": "Mn",
-    "spacing_mark": "Mc",
-    "enclosing_mark": "Me",
-    "number": "N",
-    "decimal_number": "Nd",
-    "letter_number": "Nl",
-    "other_number": "No",
-    "punctuation": "P",
-    "punct": "P",
-    "connector_punctuation": "Pc",
-    "dash_punctuation": "Pd",
-    "open_punctuation": "Ps",
-    "close_punctuation": "Pe",
-    "initial_punctuation": "Pi",
-    "final_punctuation": "Pf",
-    "other_punctuation": "Po",
-    "symbol": "S",
-    "math_symbol": "Sm",
-    "currency_symbol": "Sc",
-    "modifier_symbol": "Sk",
-    "other_symbol": "So",
-    "separator": "Z",
-    "space_separator": "Zs",
-    "line_separator": "Zl",
-    "paragraph_separator": "Zp",
-    "other": "C",
-    "control": "Cc",
-    "cntrl": "Cc",
-    "format": "Cf",
-    "private_use": "Co",
-    "unassigned": "Cn",
-}
-
-
-@lru_cache(maxsize=256)
-def unicode_property(name: str) -> Ranges | None:
-    r"""Return the characters of `\p{name}`, or None for a name that is not known.
-
-    Known are the general categories (`L`, `Lu`, `gc=Nd`, `Uppercase_Letter`), `Any`, `ASCII` and
-    `Assigned`, as of the Unicode version of Python's `unicodedata`.
-    """
-    key, _, value = name.rpartition("=")
-    if key not in {"", "gc", "General_Category"}:
-        return None
-    special = {"Any": EVERY, "ASCII": ((0, 0x7F),)}
-    if not key and value in special:
-        return special[value]
-    if not key and value == "Assigned":
-        return complement(unicode_property("Cn") or ())
-    short = _LONG_NAMES.get(value.lower(), value)
-    wanted = {"Lu", "Ll", "Lt"} if short == "LC" else {short}
-    table = _categories()
-    pairs = [
-        pair
-        for category, ranges in table.items()
-        if category in wanted or category[0] in wanted
-        for pair in ranges
-    ]
-    known = pairs or short == "Cs"
-    return without_surrogates(union(pairs)) if known else None
 
 
 @cache

@@ -102,10 +102,6 @@ def _member(pattern: str, offset: int) -> tuple[int | Ranges, int]:
     return escape(pattern, offset + 1)
 
 
-def _as_ranges(item: int | Ranges) -> Ranges:
-    return ((item, item),) if isinstance(item, int) else item
-
-
 def character_class(
     pattern: str, offset: int, fold: Callable[[Ranges], Ranges], *, python: bool
 ) -> tuple[Ranges, int]:
@@ -137,7 +133,7 @@ def character_class(
                 found.append(((item, last),))
                 offset = end
                 continue
-        found.append(_as_ranges(item))
+        found.append(((item, item),) if isinstance(item, int) else item)
     if offset >= len(pattern):
         raise GrammarSyntaxError(where(opening), "the character class is not closed: expected ]")
     ranges = fold(codepoints.without_surrogates(codepoints.union(*found)))

@@ -90,7 +90,7 @@ class _Nodes:
         """
         escaped = codepoints.intersection(ranges, _ESCAPED if every else _ALWAYS_ESCAPED)
         members = {c for low, high in escaped for c in range(low, high + 1)}
-        short = {c for c in members if _is_short(c)}
+        short = {c for c in members if c > 0x1F or c in _SHORT_ESCAPES}
         letters = sorted(ord(_SHORT_ESCAPES.get(c, chr(c))) for c in short)
         moves = [(letter, letter, EXIT) for letter in letters]
         thousands = []
@@ -108,11 +108,6 @@ class _Nodes:
             zero = self.add([(0x30, 0x30, self.add(thousands))])
             moves.append((0x75, 0x75, self.add([(0x30, 0x30, zero)])))
         return moves
-
-
-def _is_short(character: int) -> bool:
-    """Whether a character that must be escaped has an escape of two bytes."""
-    return character > 0x1F or character in _SHORT_ESCAPES
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import and_, or_
 
-from decoding.grammar.regular import length_sets, operations, questions
+from decoding.grammar.regular import codepoints, operations, questions
+from decoding.grammar.regular.codepoints import Ranges
 from decoding.grammar.regular.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -25,12 +26,13 @@ from decoding.grammar.regular.expressions import (
     is_spelled,
     length_bounds,
 )
-from decoding.grammar.regular.length_sets import Interval, LengthSet
 from decoding.grammar.regular.operations import children
 from decoding.grammar.regular.regex import parse_search
 from decoding.grammar.regular.work import count as count_work
 from decoding.grammar.regular.work import remembered
 
+_ENDLESS = 1 << 62
+"""Stands for no bound in a set of lengths, which is ranges as a set of characters is."""
 _CACHED = 4096
 _WORDS = 16  # words that are examined per step of work
 _LONGEST = 512  # the longest length that is computed exactly
@@ -80,7 +82,7 @@ def both(left: Expression, right: Expression) -> Expression:
 def all_of(parts: Iterable[Expression]) -> Expression:
     """The strings that are in every one of these languages."""
     lists: list[Words] = []
-    sizes: LengthSet = ((0, None),)
+    sizes: Ranges = ((0, _ENDLESS),)
     rest: dict[Expression, None] = {}
     for part in (one for language in parts for one in _parts(language)):
         count_work(1 + _size(part))
@@ -88,7 +90,7 @@ def all_of(parts: Iterable[Expression]) -> Expression:
         if isinstance(part, Words):
             lists.append(part)
         elif allowed is not None:
-            sizes = length_sets.intersection(sizes, allowed)
+            sizes = codepoints.intersection(sizes, allowed)
         else:
             rest[part] = None
     if not sizes or any(Not(part) in rest for part in rest):
@@ -122,7 +124,9 @@ def complement(language: Expression) -> Expression:
     if language == NOTHING:
         return ANY_STRING
     sizes = _lengths_of(language)
-    return Not(language) if sizes is None else _of_lengths(length_sets.complement(sizes))
+    if sizes is None:
+        return Not(language)
+    return _of_lengths(codepoints.gaps(sizes, 0, _ENDLESS))
 
 
 def is_empty(language: Expression) -> bool:
@@ -141,20 +145,24 @@ def count(language: Expression, enough: int) -> int:
     return 0 if is_empty(language) else enough
 
 
-def _lengths_of(language: Expression) -> LengthSet | None:
+def _lengths_of(language: Expression) -> Ranges | None:
     """The lengths of the members of a language that has all strings of a length, or none."""
     found = []
     for option in _options(language):
         bounds = length_bounds(option)
         if bounds is None:
             return None
-        found.append(bounds)
-    return length_sets.union(found)
+        found.append(_range_of(*bounds))
+    return codepoints.union(found)
 
 
-def _of_lengths(sizes: LengthSet) -> Expression:
+def _range_of(minimum: int, maximum: int | None) -> tuple[int, int]:
+    return minimum, _ENDLESS if maximum is None else maximum
+
+
+def _of_lengths(sizes: Ranges) -> Expression:
     """The strings whose length is in a set."""
-    options = tuple(lengths(low, high) for low, high in sizes)
+    options = tuple(lengths(low, None if high == _ENDLESS else high) for low, high in sizes)
     return options[0] if len(options) == 1 else Choice(options)
 
 
@@ -296,7 +304,7 @@ def _accepts(language: Expression, text: str) -> bool:
 def any_of(parts: Iterable[Expression]) -> Expression:
     """The strings that are in any of these languages."""
     known: list[str] = []
-    sizes: list[Interval] = []
+    sizes: list[tuple[int, int]] = []
     options: dict[Expression, None] = {}
     for part in parts:
         for option in _options(part):
@@ -304,11 +312,11 @@ def any_of(parts: Iterable[Expression]) -> Expression:
             if isinstance(option, Words):
                 known += option.words
             elif bounds is not None:
-                sizes.append(bounds)
+                sizes.append(_range_of(*bounds))
             else:
                 options[option] = None
     count_work(1 + len(options) + len(sizes) + len(known) // _WORDS)
-    of_size = _of_lengths(length_sets.union(sizes))
+    of_size = _of_lengths(codepoints.union(sizes))
     if of_size == ANY_STRING or any(Not(option) in options for option in options):
         return ANY_STRING
     found = [one for one in (words(known), *options, *_options(of_size)) if one != NOTHING]

@@ -83,7 +83,8 @@ def _contradiction(graph: SchemaGraph, conjunction: Conjunction) -> tuple[str, s
     *others, last = pointers
     if not others:
         return last, "no value satisfies both this schema and its negation"
-    return last, f"no value satisfies both this schema and {_list(map(_shown, others))}"
+    shown = _list(other or "the root" for other in others)
+    return last, f"no value satisfies both this schema and {shown}"
 
 
 def _within(graph: SchemaGraph, location: Location) -> tuple[str, str] | None:
@@ -158,10 +159,6 @@ def _is_empty(graph: SchemaGraph, conjunction: Conjunction) -> bool:
         return graph.is_empty(graph.add(conjunction))
     except GrammarError:
         return True
-
-
-def _shown(pointer: str) -> str:
-    return pointer or "the root"
 
 
 def _list(words: Iterable[str]) -> str:

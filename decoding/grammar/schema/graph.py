@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from decoding.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
@@ -29,7 +30,6 @@ from decoding.grammar.schema.locations import (
     EVERYTHING,
     NOTHING,
     Conjunction,
-    Literal,
     Locations,
     is_contradiction,
 )
@@ -57,22 +57,17 @@ _NO_TEXT = (
 _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
 
+@dataclass(slots=True, eq=False)
 class RawNode:
     """A node before it is decided which nodes are empty.
 
     unique: the pointer of the schema whose `uniqueItems` holds for the arrays.
     """
 
-    __slots__ = ("arrays", "objects", "scalars", "unique")
-
-    def __init__(
-        self,
-        scalars: Scalars,
-        arrays: list[ArrayShape],
-        objects: list[ObjectShape],
-        unique: str | None,
-    ) -> None:
-        self.scalars, self.arrays, self.objects, self.unique = scalars, arrays, objects, unique
+    scalars: Scalars
+    arrays: list[ArrayShape]
+    objects: list[ObjectShape]
+    unique: str | None
 
 
 class SchemaGraph:
@@ -97,8 +92,8 @@ class SchemaGraph:
                 "arrays": self._array_logic.found,
                 "evaluated arrays": self._array_logic.found_evaluated,
                 "empty": Emptiness(objects, arrays).proof,
-                "all objects": self._all_objects,
-                "all arrays": self._all_arrays,
+                "all objects": partial(self._product, self._object_logic),
+                "all arrays": partial(self._product, self._array_logic),
             },
             report,
         )
@@ -303,17 +298,11 @@ class SchemaGraph:
             self._report.restrictions[remark] = None
         return found
 
-    def _all_objects(self, conjunction: Conjunction) -> Steps[Disjunction[Any]]:
-        return self._product(self._object_logic, conjunction)
-
-    def _all_arrays(self, conjunction: Conjunction) -> Steps[Disjunction[Any]]:
-        return self._product(self._array_logic, conjunction)
-
     def _product(
         self, logic: ConstraintLogic[Any], conjunction: Conjunction
     ) -> Steps[Disjunction[Any]]:
         result = logic.keywords.everything
-        for literal in sorted(conjunction, key=_positive_first):
+        for literal in sorted(conjunction, key=lambda one: (one & 1, one)):
             found = yield (logic.keywords.name, literal)
             where = self.locations.of(literal).pointer
             most = MOST if literal & 1 else None
@@ -473,7 +462,3 @@ class SchemaGraph:
         nodes = dict.fromkeys(map(self._number, constants))
         self._expand()
         return tuple(nodes)
-
-
-def _positive_first(literal: Literal) -> tuple[int, int]:
-    return literal & 1, literal

@@ -129,7 +129,8 @@ class ConstraintLogic(Generic[Constraints]):
         """The alternatives without those that are subsumed: another one has fewer conditions."""
         if len(options) < _COMPARED or any(one.has_evaluated for one in options):
             return options
-        sets = sorted(((option.conditions, option) for option in options), key=_by_size)
+        pairs = ((option.conditions, option) for option in options)
+        sets = sorted(pairs, key=lambda pair: len(pair[0]))
         # A subset of a set is looked up by its rarest condition.
         times = Counter(condition for conditions, _ in sets for condition in conditions)
         by_rarest: dict[object, list[frozenset[object]]] = {}
@@ -402,10 +403,6 @@ class ConstraintLogic(Generic[Constraints]):
                 met = yield from self.product(one, other, location.pointer)
                 result = self.union(result, met)
         return result
-
-
-def _by_size(pair: tuple[frozenset[object], object]) -> int:
-    return len(pair[0])
 
 
 def joined(*parts: Disjunction[Any]) -> tuple[Remark, ...]:

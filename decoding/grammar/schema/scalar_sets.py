@@ -256,22 +256,15 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
 
 
 _BY_TYPE = {
-    "null": Scalars(null=True, true=False, false=False, strings=NOTHING, numbers=NO_NUMBERS),
-    "boolean": Scalars(null=False, true=True, false=True, strings=NOTHING, numbers=NO_NUMBERS),
-    "string": Scalars(null=False, true=False, false=False, strings=ANY_STRING, numbers=NO_NUMBERS),
-    "number": Scalars(null=False, true=False, false=False, strings=NOTHING, numbers=ALL_NUMBERS),
-    "integer": Scalars(
-        null=False, true=False, false=False, strings=NOTHING, numbers=(ANY_INTEGER,)
-    ),
+    "null": replace(NO_SCALARS, null=True),
+    "boolean": replace(NO_SCALARS, true=True, false=True),
+    "string": replace(NO_SCALARS, strings=ANY_STRING),
+    "number": replace(NO_SCALARS, numbers=ALL_NUMBERS),
+    "integer": replace(NO_SCALARS, numbers=(ANY_INTEGER,)),
     "array": NO_SCALARS,
     "object": NO_SCALARS,
 }
-_BY_TYPE_OF_DRAFT4 = {
-    **_BY_TYPE,
-    "integer": Scalars(
-        null=False, true=False, false=False, strings=NOTHING, numbers=(PLAIN_INTEGER,)
-    ),
-}
+_BY_TYPE_OF_DRAFT4 = {**_BY_TYPE, "integer": replace(NO_SCALARS, numbers=(PLAIN_INTEGER,))}
 
 
 def _of_types(location: Location) -> Scalars:

@@ -133,7 +133,8 @@ class ShapeBuilder:
             declared = dict(group.properties)
         else:
             declared = {name: value_at(option, name) for each in groups for name in each.properties}
-        for name in (*sorted(required), *(name for pair in dependent for name in _both(pair))):
+        depending = (name for one, others in dependent for name in (one, *sorted(others)))
+        for name in (*sorted(required), *depending):
             if name not in declared:
                 declared[name] = value_at(option, name)
         names: Expression | None = None
@@ -263,10 +264,6 @@ def _by_name(option: ObjectConstraints) -> tuple[tuple[str, frozenset[str]], ...
     for name, others in option.dependent:
         merged[name] = merged.get(name, frozenset()) | (others - {name})
     return tuple((name, others) for name, others in merged.items() if others)
-
-
-def _both(pair: tuple[str, frozenset[str]]) -> list[str]:
-    return [pair[0], *sorted(pair[1])]
 
 
 def _undeclared(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import length_sets, string_sets
-from decoding.grammar.regular.expressions import Choice, Sequence, Words
+from decoding.grammar.regular import codepoints, string_sets
+from decoding.grammar.regular.expressions import (
+    Choice,
+    Expression,
+    Sequence,
+    Words,
+    length_bounds,
+)
 from decoding.grammar.regular.operations import has_logic, nodes
 from decoding.grammar.regular.questions import is_disjoint
 from decoding.grammar.regular.regex import parse_full
@@ -74,12 +82,32 @@ def test_an_export_is_bounded() -> None:
         Grammar("regex", "((?=(a|b|c|d){1,9}x)[a-z])*").to_gbnf()
 
 
+def test_sets_of_numbers() -> None:
+    some = codepoints.union([(5, 6), (1, 2), (3, 3), (9, 99)])
+    assert some == ((1, 3), (5, 6), (9, 99))
+    assert codepoints.gaps(some, 0, 99) == ((0, 0), (4, 4), (7, 8))
+    assert codepoints.gaps(codepoints.gaps(some, 0, 99), 0, 99) == some
+    assert codepoints.intersection(some, ((2, 5), (10, 99))) == ((2, 3), (5, 5), (10, 99))
+
+
 def test_sets_of_lengths() -> None:
-    some = length_sets.union([(5, 6), (1, 2), (3, 3), (9, None)])
-    assert some == ((1, 3), (5, 6), (9, None))
-    assert length_sets.complement(some) == ((0, 0), (4, 4), (7, 8))
-    assert length_sets.complement(length_sets.complement(some)) == some
-    assert length_sets.intersection(some, ((2, 5), (10, None))) == ((2, 3), (5, 5), (10, None))
+    some = string_sets.any_of(
+        string_sets.lengths(low, high) for low, high in ((5, 6), (1, 2), (3, 3), (9, None))
+    )
+    assert set(options(some)) == {(1, 3), (5, 6), (9, None)}
+    assert set(options(string_sets.complement(some))) == {(0, 0), (4, 4), (7, 8)}
+    assert string_sets.complement(string_sets.complement(some)) == some
+    met = string_sets.both(some, string_sets.any_of(map(string_sets.lengths, (2, 10), (5, None))))
+    assert set(options(met)) == {(2, 3), (5, 5), (10, None)}
+
+
+def options(language: Expression) -> Iterator[tuple[int, int | None]]:
+    """The bounds on lengths of the options of a language."""
+    assert isinstance(language, Choice)
+    for option in language.options:
+        bounds = length_bounds(option)
+        assert bounds is not None
+        yield bounds
 
 
 def test_lengths_are_met_without_automata() -> None:
