@@ -534,7 +534,8 @@ def check_lines(stride: int, kind: type[Run]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Run, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ChunkedRun, StartingRun))]
+    "kind",
+    [Run, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ChunkedRun, StartingRun))],
 )
 def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
     check_lines(amount(check=90, full=30), kind)
