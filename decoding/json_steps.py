@@ -26,7 +26,7 @@ def loads(text: str, parse_constant: Callable[[str], object] | None = None) -> A
     make_scanner = getattr(scanner, "py_make_scanner", None)
     if len(text) < LONG or make_scanner is None or text.startswith("\ufeff"):
         return json.loads(text, parse_constant=parse_constant)
-    decoder = json.JSONDecoder(parse_constant=parse_constant)
+    decoder: Anything = json.JSONDecoder(parse_constant=parse_constant)
     # The decoder's own scanner, of which `json` otherwise takes a copy in C.
     decoder.scan_once = make_scanner(decoder)
     return decoder.decode(text)
@@ -59,11 +59,9 @@ def _write(value: object, pieces: list[str]) -> None:
                 _write(item, pieces)
                 mark = ","
             pieces.append("[]" if mark == "[" else "]")
-        case dict() | Mapping():
+        case dict() | Mapping() if all(isinstance(key, str) for key in value):
             mark = "{"
             for key, item in value.items():
-                if not isinstance(key, str):
-                    raise ValueError(f"{shown(value)} has no JSON form")
                 pieces.append(f"{mark}{_quoted(key)}:")
                 _write(item, pieces)
                 mark = ","
