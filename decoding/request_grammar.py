@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from decoding.errors import GrammarUnsupportedError, ParameterError, require, shown
+from decoding.errors import GrammarUnsupportedError, ParameterError, require
+from decoding.json_steps import compact, loads
 from decoding.typing import Anything
 
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
@@ -104,7 +104,7 @@ class Grammar:
     @property
     def documents(self) -> dict[str, Any] | None:
         """A copy of `resources`."""
-        return None if self.resources is None else dict(json.loads(str(self.resources)))
+        return None if self.resources is None else dict(loads(str(self.resources)))
 
     @classmethod
     def of_type(
@@ -163,7 +163,7 @@ class Grammar:
 
     @property
     def _object(self) -> dict[str, Any]:
-        return dict(json.loads(str(self.value)))
+        return dict(loads(str(self.value)))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Grammar:
@@ -214,23 +214,11 @@ def json_object_text(value: object) -> str:
     Raises ValueError where `value` is neither, or holds what JSON cannot.
     """
     try:
-        decoded = json.loads(value) if isinstance(value, str) else _plain(value)
-        text = json.dumps(decoded, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        decoded = loads(value) if isinstance(value, str) else value
+        text = compact(decoded)
         text.encode()
     except RecursionError as error:
         raise ValueError("recursion limit exceeded") from error
-    if not isinstance(decoded, dict):
+    if not isinstance(decoded, Mapping):
         raise ValueError(f'{text} is not of type "object"')  # noqa: TRY004 -- one error for the caller
     return text
-
-
-def _plain(value: object) -> object:
-    """Convert a JSON value to builtin types; unlike `json.dumps`, refuse a key that is no text."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case Mapping() if all(isinstance(key, str) for key in value):
-            return {key: _plain(item) for key, item in value.items()}
-    raise ValueError(f"{shown(value)} has no JSON form")

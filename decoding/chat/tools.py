@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from decoding.chat.formats import ToolFormat
 from decoding.errors import ParameterError, require
+from decoding.json_steps import loads
 from decoding.request_grammar import Grammar, json_object_text
 
 ToolChoice: TypeAlias = str | Mapping[str, Any]
@@ -87,7 +87,7 @@ def _tool(function: Mapping[str, Any], path: str) -> Tool:
     except ValueError as error:
         expected = f"a JSON Schema that is an object ({error})"
         raise ParameterError(f"{path}.parameters", parameters, expected) from error
-    kind = json.loads(text).get("type", "object")
+    kind = loads(text).get("type", "object")
     legal = kind == "object" or (isinstance(kind, list) and "object" in kind)
     require(f"{path}.parameters.type", kind, legal, "object")
     return Tool(str(name), text)
@@ -166,7 +166,7 @@ def call_schema(calls: Calls, form: ToolFormat, *, begun: bool = False) -> Gramm
 
 def _arguments(tool: Tool, index: int) -> dict[str, Any]:
     """The schema of a tool's arguments, at its place in the schema of a call."""
-    schema: dict[str, Any] = {"type": "object", **json.loads(tool.parameters)}
+    schema: dict[str, Any] = {"type": "object", **loads(tool.parameters)}
     schema["type"] = "object"
     if "properties" in schema and not any(word in schema for word in _DECIDE_FOR_THEMSELVES):
         schema["additionalProperties"] = False

@@ -28,7 +28,7 @@ from decoding.engine.loop import Engine
 from decoding.engine.plans import Plan
 from decoding.engine.prompts import Inputs
 from decoding.engine.request import Request, plan
-from decoding.engine.yielding import MASK_RUN_S, run_yielding
+from decoding.engine.yielding import MASK_RUN_S, Pace, run_yielding
 from decoding.errors import (
     CancelledError,
     DecodingError,
@@ -160,7 +160,8 @@ class AsyncEngine:
 
     The thread starts with the first request. Prompts are encoded and grammars compiled before a
     request reaches the thread: grammars one after the other in a second thread, so that those who
-    wait for them delay nobody who does not. That thread sleeps most of the time while requests run.
+    wait for them delay nobody who does not. While requests run, what is done in other threads
+    takes turns, and a tenth of the time.
 
     A reader that is slow delays nobody either: its events are kept for it, up to a bound. Beyond
     it the request ends with `SlowReaderError`.
@@ -186,6 +187,7 @@ class AsyncEngine:
         self._encoding = ThreadPoolExecutor(2, "decoding-plan")
         self._compiling = ThreadPoolExecutor(1, "decoding-grammar")
         self._masking = ThreadPoolExecutor(1, "decoding-masks")
+        self._pace, self._mask_pace = Pace(), Pace(MASK_RUN_S)
         engine.compute_masks(self._mask)
         self._closing: DecodingError | None = None
         self._broken: DecodingError | None = None
@@ -301,12 +303,12 @@ class AsyncEngine:
 
     async def _beside(self, pool: ThreadPoolExecutor, work: Callable[[], _Value]) -> _Value:
         """Run work in a thread of a pool, which leaves most of the time to requests that run."""
-        yielding = partial(run_yielding, work, self._is_drawing)
+        yielding = partial(run_yielding, work, self._is_drawing, self._pace)
         return await asyncio.get_running_loop().run_in_executor(pool, yielding)
 
     def _mask(self, work: Callable[[], None]) -> Future[None]:
         """Compute a mask in a thread of its own, which leaves time to those that draw."""
-        return self._masking.submit(run_yielding, work, self._is_drawing, run_s=MASK_RUN_S)
+        return self._masking.submit(run_yielding, work, self._is_drawing, self._mask_pace)
 
     def _is_drawing(self) -> bool:
         """Whether any request waits or draws, other than for a grammar."""

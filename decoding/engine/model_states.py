@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from decoding.models.protocol import AdaptedModel, CachedModel, State
+from decoding.models.protocol import AdaptedModel, CachedModel, StartingModel, State
 from decoding.typing import Anything, Rows
 
 
@@ -67,8 +67,8 @@ class Memory:
 
     def start(self, adapted: AdaptedModel | None = None) -> State:
         """A state of no tokens, of a model that has such; see `StartingModel`."""
-        held = self._books.held
-        _extend(held, map(operator.call, ((adapted or self._model).start,)), 1)
+        held, model = self._books.held, cast("StartingModel", adapted or self._model)
+        _extend(held, map(operator.call, (model.start,)), 1)
         return held[-1]
 
     def extend(

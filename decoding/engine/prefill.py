@@ -97,11 +97,10 @@ def _start(
     all_positions = group[0].generation.plan.wants_prefill
     for share in group:
         share.generation.timing.start()
-    counts = [share.end - share.start if all_positions else 1 for share in group]
     before = [share.generation.prefilled for share in group]
     try:
         states, output = _seen(group, memory, all_positions=all_positions)
-        logits = checked_logits(output, sum(counts))
+        logits = checked_logits(output, sum(map(_row_count, group)))
         if len(states) != len(group):
             expected = f"one each of {len(group)}"
             raise ShapeError("states", f"{len(states)} states", expected)  # noqa: TRY301
@@ -114,7 +113,11 @@ def _start(
             _start([share._replace(start=0)], memory, arrivals, drop_others) for share in group
         ]
         return [sequence for sequences in alone for sequence in sequences]
-    return _take_up(group, states, before, logits, counts, memory, arrivals)
+    seen = [
+        Prefilled(state, share.start, _logprobs(share, known))
+        for share, state, known in zip(group, states, before, strict=True)
+    ]
+    return _take_up(group, seen, logits, memory, arrivals)
 
 
 def prefill_beside(
@@ -128,9 +131,9 @@ def prefill_beside(
     """
     for share in shares:
         share.generation.timing.start()
-    before = [share.generation.prefilled for share in shares]
     try:
-        states = [_state_of(share, memory) for share in shares]
+        before = [_taken_out(share, memory) for share in shares]
+        states = [item.state for item in before]
         parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
         logits = call(batch.sequences, memory, states, parts)
     except Exception:  # whose fault it is shows when each is called alone
@@ -139,36 +142,34 @@ def prefill_beside(
         return None
     count = len(batch.sequences)
     rows = rows_of(logits, range(count, len(logits)))
-    started = _take_up(shares, states, before, rows, [1] * len(shares), memory, arrivals)
+    started = _take_up(shares, before, rows, memory, arrivals)
     draw_rows(batch, rows_of(logits, range(count)), [1] * count)
     return started
 
 
 def _take_up(
     shares: Sequence[Share],
-    states: Sequence[State],
-    before: Sequence[Prefilled | None],
+    before: Sequence[Prefilled],
     logits: Rows,
-    counts: Sequence[int],
     memory: Memory,
     arrivals: RunningBatch,
 ) -> list[RunningSequence]:
     """Note what the model has seen; where a prompt is complete, draw its sequences' first tokens.
 
-    before: what the model had seen. counts: how many rows of the logits each share has.
+    before: what the model had seen before the shares, with the states that it has now.
     Returns the sequences that go on.
     """
     rows: list[int] = []
     begun: list[Generation] = []
+    counts = list(map(_row_count, shares))
     ends = np.cumsum(counts).tolist()
-    for share, state, known, end, size in zip(shares, states, before, ends, counts, strict=True):
+    for share, known, end, size in zip(shares, before, ends, counts, strict=True):
         generation = share.generation
         own_rows = logits[end - size : end] if generation.plan.wants_prefill else None
-        logprobs = () if known is None or share.start == 0 else known.logprobs
         more = _fitted(share, logits.shape[1], own_rows)
         if more is None:
             continue
-        prefilled = Prefilled(state, share.end, (*logprobs, *more))
+        prefilled = Prefilled(known.state, share.end, (*known.logprobs, *more))
         if share.end < len(generation.plan.prompt):
             generation.prefilled = prefilled
             continue
@@ -184,13 +185,26 @@ def _take_up(
         return []
 
 
-def _state_of(share: Share, memory: Memory) -> State:
-    """The state to which a share is appended; a new one where nothing of the prompt is known."""
+def _taken_out(share: Share, memory: Memory) -> Prefilled:
+    """What the model has seen before a share, which nobody else uses from here on.
+
+    A new state where nothing of the prompt is known.
+    """
     generation = share.generation
     known, generation.prefilled = generation.prefilled, None
     if known is not None and share.start > 0:
-        return known.state
-    return memory.start(generation.plan.adapted)
+        return known
+    return Prefilled(memory.start(generation.plan.adapted), 0)
+
+
+def _row_count(share: Share) -> int:
+    """How many rows of logits a share has: of every token where its request wants their logprobs."""
+    return share.end - share.start if share.generation.plan.wants_prefill else 1
+
+
+def _logprobs(share: Share, known: Prefilled | None) -> tuple[float, ...]:
+    """The logprobs of the tokens before a share."""
+    return () if known is None or share.start == 0 else known.logprobs
 
 
 def _seen(

@@ -21,27 +21,47 @@ MASK_RUN_S = 0.001
 _Value = TypeVar("_Value")
 
 
-def run_yielding(
-    work: Callable[[], _Value], is_busy: Callable[[], bool], *, run_s: float = RUN_S
-) -> _Value:
+class Pace:
+    """The pace of work in several threads: together they take no more time than one of them.
+
+    While others are busy, the threads run one after the other, each for `run_s` seconds, with
+    `REST_S` between two of them.
+    """
+
+    __slots__ = ("_taken_until", "run_s")
+
+    def __init__(self, run_s: float = RUN_S) -> None:
+        self.run_s = run_s
+        self._taken_until = 0.0
+
+    def rest(self, now: float) -> float:
+        """Take the next turn: the seconds until it begins."""
+        begin = max(now, self._taken_until) + REST_S
+        self._taken_until = begin + self.run_s
+        return begin - now
+
+
+def run_yielding(work: Callable[[], _Value], is_busy: Callable[[], bool], pace: Pace) -> _Value:
     """Run work that sleeps regularly while others are busy; returns its result.
 
     The work is looked at whenever it calls a Python function, by the trace function of this thread.
     In a thread that is traced already, as by a debugger, the work runs as it is.
 
     is_busy: whether anybody needs the time. It is asked from within the work, in this thread.
-    run_s: seconds that it runs between two rests.
+    pace: of this work and of all that takes turns with it.
     """
     if sys.gettrace() is not None:
         return work()
-    end = time.perf_counter() + run_s
+    end = time.perf_counter() + pace.run_s
 
     def rest(_frame: FrameType, _event: str, _argument: object) -> None:
         nonlocal end
-        if time.perf_counter() >= end:
+        now = time.perf_counter()
+        if now >= end:
             if is_busy():
-                time.sleep(REST_S)
-            end = time.perf_counter() + run_s
+                time.sleep(pace.rest(now))
+                now = time.perf_counter()
+            end = now + pace.run_s
 
     sys.settrace(rest)
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import NoReturn
 
 from starlette.requests import Request
 
+from decoding.json_steps import compact, loads
 from decoding.server.problems import VALIDATION, Problem, ProblemError
 from decoding.typing import Anything
 
@@ -62,29 +62,30 @@ def decode(body: bytes) -> Anything:  # JSON
     """
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_no_constant)
+        value = loads(text, parse_constant=_no_constant)
         if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        _check_depth(value)
+            compact(value).encode("utf-8")
+        _check_depth(value, _DEEPEST)
     except (ValueError, RecursionError) as error:
         reason = "recursion limit exceeded" if isinstance(error, RecursionError) else str(error)
         _refuse(400, f"Failed to parse the request body as JSON: {reason[:200]}")
     return value
 
 
-def _check_depth(value: object) -> None:
-    level = [value]
-    for _ in range(_DEEPEST):
-        deeper: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper += item.values()
-            elif isinstance(item, list):
-                deeper += item
-        level = [item for item in deeper if isinstance(item, dict | list)]
-        if not level:
-            return
-    raise ValueError("recursion limit exceeded")
+def _check_depth(value: object, levels: int) -> None:
+    """Check that a value nests no more than so many levels deep.
+
+    One call a container: a thread that reads a body can be made to rest between them.
+    """
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    if not levels:
+        raise ValueError("recursion limit exceeded")
+    for item in value:
+        if isinstance(item, dict | list):
+            _check_depth(item, levels - 1)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from decoding.engine import yielding
-from decoding.engine.yielding import run_yielding
+from decoding.engine.yielding import REST_S, RUN_S, Pace, run_yielding
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
@@ -35,9 +36,20 @@ def in_thread(work: Callable[[], Any]) -> Any:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of every sleep, on a clock that goes on by a tenth of a run with every look."""
     seconds: list[float] = []
-    looks = iter(range(10**9))
-    monkeypatch.setattr(yielding.time, "sleep", seconds.append)
-    monkeypatch.setattr(yielding.time, "perf_counter", lambda: next(looks) * yielding.RUN_S / 10)
+    now = 0.0
+
+    def look() -> float:
+        nonlocal now
+        now += yielding.RUN_S / 10
+        return now
+
+    def sleep(duration: float) -> None:
+        nonlocal now
+        seconds.append(duration)
+        now += duration
+
+    monkeypatch.setattr(yielding.time, "sleep", sleep)
+    monkeypatch.setattr(yielding.time, "perf_counter", look)
     return seconds
 
 
@@ -50,16 +62,31 @@ def add(count: int) -> int:
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_work_sleeps_where_others_are_busy(slept: list[float], busy: bool) -> None:
-    assert in_thread(lambda: run_yielding(lambda: add(1000), lambda: busy)) == 1000
+    assert in_thread(lambda: run_yielding(lambda: add(1000), lambda: busy, Pace())) == 1000
     assert (len(slept) > 50) is busy
-    assert set(slept) <= {yielding.REST_S}
+    assert slept == pytest.approx([REST_S] * len(slept))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_of_one_pace_run_one_after_the_other(threads: int) -> None:
+    pace, now = Pace(), [1.0] * threads
+    turns: list[float] = []
+    for _ in range(200):
+        thread = now.index(min(now))
+        begin = now[thread] + pace.rest(now[thread])
+        turns.append(begin)
+        now[thread] = begin + RUN_S
+    assert turns == sorted(turns)
+    between = [after - before for before, after in pairwise(turns)]
+    assert min(between) >= RUN_S + REST_S - 1e-9
+    assert sum(between) <= 200 * (RUN_S + REST_S)
 
 
 def test_errors_are_those_of_the_work() -> None:
     def fail() -> int:
         raise ValueError("no")
 
-    assert str(in_thread(lambda: run_yielding(fail, lambda: True))) == "no"
+    assert str(in_thread(lambda: run_yielding(fail, lambda: True, Pace()))) == "no"
 
 
 def test_a_traced_thread_keeps_its_tracer(slept: list[float]) -> None:
@@ -68,7 +95,7 @@ def test_a_traced_thread_keeps_its_tracer(slept: list[float]) -> None:
     def work() -> int:
         sys.settrace(lambda frame, _event, _argument: calls.append(frame.f_code.co_name))
         try:
-            return run_yielding(lambda: add(3), lambda: True)
+            return run_yielding(lambda: add(3), lambda: True, Pace())
         finally:
             sys.settrace(None)
 
