@@ -82,8 +82,7 @@ def _not_unrolled(module: Any) -> Any:
     return identity
 
 
-def plus(one: Vector, other: Vector) -> Vector:
-    """The sum of two lanes."""
+def _plus(one: Vector, other: Vector) -> Vector:
     return one + other
 
 
@@ -158,7 +157,7 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
     return [builder.select(is_nan, nan, top.reduce(_larger))]
 
 
-def weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
     """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
     zero = stored.real(reference)
     rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
@@ -174,7 +173,7 @@ def survey_run(
     That goes into `block_max`, at the place of the block; a NaN is not looked at.
     """
     builder = stored.builder
-    weigh = weights_of(stored, reference, rate, lowest)
+    weigh = _weights_of(stored, reference, rate, lowest)
     low, zero = filled(builder, stored.element, LANES, -_INF), filled(builder, FLOAT, LANES, 0.0)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
@@ -198,7 +197,7 @@ def survey_run(
         return [*found[1:3], *found[4:]]
 
     sums = loop(builder, start, stop, BLOCK_SIZE, [zero] * 4, each_block)
-    return [(one + other).reduce(plus) for one, other in zip(sums[:2], sums[2:], strict=True)]
+    return [(one + other).reduce(_plus) for one, other in zip(sums[:2], sums[2:], strict=True)]
 
 
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)
@@ -206,13 +205,13 @@ def weigh_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
     """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
-    weigh, zero = weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         weights, gap = weigh(values)
         return [totals[0] + weights, weights.multiply_add(gap, totals[1])]
 
-    return _fold(stored, start, stop, [(zero, plus)] * 2, add)
+    return _fold(stored, start, stop, [(zero, _plus)] * 2, add)
 
 
 @over_row((_SINGLE, _SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)
@@ -220,7 +219,7 @@ def weigh_alive_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
     """The sums of `weigh_block`, and the least weight."""
-    weigh, zero = weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
     most = filled(stored.builder, FLOAT, LANES, _INF)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
@@ -228,7 +227,7 @@ def weigh_alive_block(
         sums = [totals[0] + weights, weights.multiply_add(gap, totals[1])]
         return [*sums, _smaller(weights, totals[2])]
 
-    return _fold(stored, start, stop, [(zero, plus), (zero, plus), (most, _smaller)], add)
+    return _fold(stored, start, stop, [(zero, _plus), (zero, _plus), (most, _smaller)], add)
 
 
 @over_row((_SINGLE, _SINGLE, types.int32, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, _REAL, _REAL)
@@ -246,7 +245,7 @@ def weigh_block_between(
 
     Those sums are the first two.
     """
-    weigh, zero = weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
     none, lows, highs = filled(stored.builder, INT32, LANES), *_bounds(stored, low, high, LANES)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
@@ -261,7 +260,7 @@ def weigh_block_between(
             overall + weights,
         ]
 
-    sums = [(zero, plus), (zero, plus), (none, plus), (zero, plus)]
+    sums = [(zero, _plus), (zero, _plus), (none, _plus), (zero, _plus)]
     return _fold(stored, start, stop, sums, add)
 
 
@@ -281,7 +280,7 @@ def spread_block(stored: Stored, start: Any, stop: Any, centre: Any) -> list[Any
         ones = alive.choose(away.constant(1.0), 0.0)
         return [totals[0] + ones, totals[1] + away, away.multiply_add(away, totals[2])]
 
-    return _fold(stored, start, stop, [(zero, plus)] * 3, add)
+    return _fold(stored, start, stop, [(zero, _plus)] * 3, add)
 
 
 @over_row(_BITS, _REAL, _REAL)
@@ -333,7 +332,7 @@ def weigh_eight(
     gap = (logits.load(start, 8) - splat(builder, reference, 8)).at_least(-700.0)
     found = gap.compare(">", -700.0).choose(exp(gap), 0.0)
     weights.store(start, found)
-    return [found.reduce(plus), (found * gap).reduce(plus)]
+    return [found.reduce(_plus), (found * gap).reduce(_plus)]
 
 
 def exact(values: Vector) -> Vector:
@@ -397,7 +396,7 @@ def divide_block_between(
 
 
 def _edited(values: Vector, words: list[Any], amounts: Any) -> Vector:
-    """`MASK_LANES` logits plus, for each word, one number where its bit is set, else another.
+    """`MASK_LANES` logits _plus, for each word, one number where its bit is set, else another.
 
     amounts: of each word two, float64.
     """

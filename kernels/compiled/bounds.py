@@ -42,7 +42,6 @@ from decoding.kernels.compiled.passes import (
     largest_of_run,
     lowest_finite,
     nth_equal,
-    rates_of,
     run_from,
     scan,
     weigh,
@@ -57,7 +56,7 @@ from decoding.kernels.compiled.scalars import (
     value_at,
 )
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
-from decoding.kernels.compiled.sifting import bin_block, gather_block, sift_block
+from decoding.kernels.compiled.sifting import bin_block, gather_block
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -242,12 +241,12 @@ def _edges(row: Any, search: Any, inner: Any, outer: Any) -> Any:
 
 
 @compiled
-def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any) -> Any:
-    """Copy the logits in [low, high] into a buffer of float64; how many are there.
+def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: Any) -> Any:
+    """Copy the logits in [low, high] into a buffer of float64, behind others; how many are there.
 
     They are float64 there where the row is, else float32.
     """
-    stop, address, count = 0, address_of(buffer), np.int64(0)
+    stop, address = 0, address_of(buffer)
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
@@ -266,27 +265,21 @@ def _sift(
     `WINDOW_MAX`.
     """
     reference, scale, list_max = search.reference, search.scale, memory.doubles[WINDOW_MAX]
-    inside, moment, number, count, overall = 0.0, 0.0, np.int64(0), np.int64(0), 0.0
-    is_hollow, unknown = not edges.inner_low < edges.inner_high, np.isnan(total)
-    if is_hollow and not unknown:
-        count = _gather(row, block_max, edges.outer_low, edges.outer_high, buffer)
-    else:
-        (rate, lowest), zero, stop = rates_of(scale), as_real(row, reference), 0
-        address = address_of(buffer)
-        while stop < row.width:
-            start = stop
-            stop = start + run_from(row, start)
-            if not unknown and largest_of_run(block_max, start, stop) < edges.outer_low:
-                continue
-            weight, first, here, other, count = sift_block(
-                row, start, stop, zero, rate, lowest, edges.outer_low, edges.inner_low,
-                edges.inner_high, edges.outer_high, address, count,
-            )  # fmt: skip
-            inside += np.float64(weight)
-            moment += np.float64(first) * scale
-            number += here
-            overall += np.float64(other)
+    inside, moment, number, count = 0.0, 0.0, np.int64(0), np.int64(0)
+    low, high = above_of(row, edges.inner_low), below_of(row, edges.inner_high)
+    if low <= high:
+        nearer = interval(row, low, high)
+        unknown = np.isnan(total)
+        inside, moment, number, overall = weigh_within(
+            row, block_max, nearer, reference, scale, unknown
+        )
         total = overall if unknown else total
+        count = _gather(row, block_max, edges.outer_low, edges.inner_low, buffer, count)
+        count = _gather(row, block_max, edges.inner_high, edges.outer_high, buffer, count)
+    else:
+        count = _gather(row, block_max, edges.outer_low, edges.outer_high, buffer, count)
+        if np.isnan(total):
+            total, _ = weigh(row, reference, scale)
     listed = as_row(buffer, count, is_wide(row))
     scan(listed, list_max)
     bracket = interval(row, edges.outer_low, edges.outer_high)

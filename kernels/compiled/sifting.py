@@ -12,10 +12,10 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from decoding.kernels.compiled.blocks import gap_of, loop, plus, weights_of
+from decoding.kernels.compiled.blocks import gap_of, loop
 from decoding.kernels.compiled.formats import LANES, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array
-from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, filled, splat
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, splat
 
 _COMPRESSES = llvm.get_host_cpu_features().get("avx512f", False)
 """Whether the machine moves the chosen lanes of a register to its front in one instruction."""
@@ -109,47 +109,3 @@ def gather_block(
 
     [found] = loop(builder, start, stop, 2 * LANES, [splat(builder, count, 1)], body)
     return [found.lane(0)]
-
-
-@over_row(
-    (types.float32, types.float32, types.int32, types.float32, types.int64),
-    types.int64,
-    types.float64,
-    *[types.float32] * 2,
-    *[types.float64] * 4,
-    types.int64,
-    types.int64,
-)
-def sift_block(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, *others: Any
-) -> list[Any]:
-    """`weigh_block_between` of the logits inside two bounds, and `gather_block` of those around.
-
-    others: both bounds of `bounds.Edges` on the lower side, then on the upper, address and count.
-    Returns Σ w, Σ w · gap and the count of what is inside, Σ w of all, and how many are copied.
-    """
-    *bounds, address, first = others
-    outer_low, inner_low, inner_high, outer_high = (stored.reals(item, LANES) for item in bounds)
-    weigh, builder = weights_of(stored, reference, rate, lowest), stored.builder
-    zero, none = filled(builder, FLOAT, LANES), filled(builder, INT32, LANES)
-
-    def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        copied, found = totals[-1].lane(0), []
-        for values, own in zip(stored.pair(index), (totals[:4], totals[4:8]), strict=True):
-            weights, gap = weigh(values)
-            inside = values.compare(">", inner_low) & values.compare("<", inner_high)
-            around = values.compare(">=", outer_low) & values.compare("<=", outer_high)
-            chosen = inside.choose(weights, 0.0)
-            found += [
-                own[0] + chosen,
-                chosen.multiply_add(gap, own[1]),
-                own[2] - inside.convert("sext", INT32),
-                own[3] + weights,
-            ]
-            copied = _append(values, around & (inside ^ 1), address, copied)
-        return [*found, splat(builder, copied, 1)]
-
-    before = [*[zero, zero, none, zero] * 2, splat(builder, first, 1)]
-    totals = loop(builder, start, stop, 2 * LANES, before, body)
-    sums = [(one + other).reduce(plus) for one, other in zip(totals[:4], totals[4:8], strict=True)]
-    return [*sums, totals[-1].lane(0)]
