@@ -93,17 +93,17 @@ def _nothing(row: Any, block_max: Any) -> Any:
     return block_max[row.width // passes.BLOCK]
 
 
-@_njit
-def _begun(row: Any, memory: Any, shadow: Any, states: Any) -> Any:
+@njit(inline="always")
+def _begun(row: Any, memory: Any, arrays: Any) -> Any:
     nothing = np.zeros(0, np.int32)
-    begun = Step(nothing, 0, nothing, nothing, 0, row.width, 0, shadow, memory, states[0])
+    begun = Step(nothing, 0, nothing, nothing, 0, row.width, 0, arrays[0], memory, arrays[1][0])
     begin(begun, row, RAW_MAX, 0.0)
     return begun
 
 
 @_njit
 def _draw(row: Any, arrays: Any, memory: Any, seed: Any) -> Any:
-    begun = _begun(row, memory, *arrays)
+    begun = _begun(row, memory, arrays)
     final.bound_blocks(begun)
     return draw.draw_from_row(begun, seed)
 
@@ -111,12 +111,12 @@ def _draw(row: Any, arrays: Any, memory: Any, seed: Any) -> Any:
 @_njit
 def _search(row: Any, arrays: Any, memory: Any) -> Any:
     is_typical = False
-    return truncation.search_by_mass(_begun(row, memory, *arrays), 0.9, is_typical).support
+    return truncation.search_by_mass(_begun(row, memory, arrays), 0.9, is_typical).support
 
 
 @_njit
 def _search_typical(row: Any, arrays: Any, memory: Any, total: Any, moment: Any) -> Any:
-    begun = _begun(row, memory, *arrays)
+    begun = _begun(row, memory, arrays)
     is_typical, state = True, begun.state
     state.sums_known, state.total, state.moment = True, total, moment
     return truncation.search_by_mass(begun, 0.9, is_typical).support
@@ -129,7 +129,7 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 
 @_njit
 def _mask(row: Any, arrays: Any, memory: Any) -> Any:
-    begun = _begun(row, memory, *arrays)
+    begun = _begun(row, memory, arrays)
     add_mask(begun, 0, 2.0, -np.inf)
     return masks.scan_edited(begun)
 

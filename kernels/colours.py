@@ -29,7 +29,7 @@ def tokens_below(seed: int, vocab_size: int, domain: int, bound: int) -> NDArray
         return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
     words = np.full(words_of(vocab_size), -1, np.int32)
     if bound <= _WORD:
-        fill(words, *(np.uint64(item) for item in (domain, seed & _WORD, seed >> 32, bound)))
+        fill(words, *(np.uint64(item) for item in (domain, seed, bound)))
     if vocab_size % 32:
         words[-1:] &= np.array([(1 << vocab_size % 32) - 1], np.uint32).view(np.int32)
     return words

@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
-    IDS,
-    KEYS,
-    LOGITS,
-    PLACES,
-    VALUES,
-    WEIGHTS,
-)
+from decoding.kernels.compiled.memory import HISTOGRAM, IDS, KEYS, LOGITS, PLACES, VALUES, WEIGHTS
 from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
 from decoding.kernels.program import Opcode
 
@@ -86,12 +78,7 @@ def deviation_of(logits: Any, count: Any) -> Any:
 @compiled
 def keep_possible(ids: Any, logits: Any, count: Any) -> Any:
     """The candidates whose logit is not −inf."""
-    kept = 0
-    for place in range(count):
-        if logits[place] > -np.inf:
-            ids[kept], logits[kept] = ids[place], logits[place]
-            kept += 1
-    return kept
+    return keep_at_least(ids, logits, count, -1.7976931348623157e308)
 
 
 @compiled

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.candidates import largest_of
-from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import IDS, LOGITS, TOUCHED, WEIGHTS
-from decoding.kernels.compiled.passes import collect, count_between, lowest_finite
+from decoding.kernels.compiled.passes import count_between, lowest_finite
 from decoding.kernels.compiled.state import row_in
 from decoding.kernels.compiled.touched import touch
 from decoding.kernels.compiled.truncation import sums_of
@@ -66,16 +66,7 @@ def xtc_of_row(item: Any, step: Any) -> Any:
     row, state, ids = row_in(step), step.state, step.memory.integers[IDS]
     largest = state.largest / state.temperature
     bound = _bound(item.first, largest, sums_of(step)[0])
-    count = collect(
-        row,
-        step.memory.doubles[step.state.maxima],
-        state.temperature,
-        bound,
-        np.inf,
-        step.limit,
-        1,
-        step.memory,
-    )
+    count = collect_reaching(step, step.memory.doubles[state.maxima], bound, bound, step.limit)
     if count < 0:
         return False
     least, removed = _removals(count, -np.inf, item, step)

@@ -9,8 +9,8 @@ import numpy as np
 from decoding.kernels.compiled.noise import mask_below
 
 
-def fill(words: Any, domain: Any, key0: Any, key1: Any, bound: Any) -> None:
+def fill(words: Any, domain: Any, seed: Any, bound: Any) -> None:
     """Bit i % 32 of word i // 32: whether the word of token i is below the bound."""
     none = np.uint64(0)
     for word in range(len(words)):
-        words[word] = mask_below(word * 32, none, none, domain, key0, key1, bound)
+        words[word] = mask_below(word * 32, none, domain, seed, bound)

@@ -11,16 +11,60 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import weigh_eight
+from decoding.kernels.compiled.blocks import mask_between, weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import collect_edited, slack_of
-from decoding.kernels.compiled.memory import IDS, LOGITS, TOUCHED, TOUCHED_IDS, VALUES
-from decoding.kernels.compiled.passes import blocks_of, collect
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TOUCHED, TOUCHED_IDS, VALUES
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    MASK,
+    blocks_of,
+    is_hopeless,
+    smallest_at_least,
+    upper_real,
+)
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
 from decoding.kernels.compiled.selection import kth_smallest, nth_largest
-from decoding.kernels.compiled.state import row_in
+from decoding.kernels.compiled.state import is_cut, is_kept, row_in
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
+
+
+@compiled
+def _collect(step: Any, block_max: Any, low: Any, limit: Any) -> Any:
+    """List the untouched tokens of a row without masks, low ≤ z / T, within its window's high.
+
+    In order of id; their count. Where there are more than `limit`, or plainly seem to be after some
+    blocks, −1 − how many were listed until then.
+    """
+    row, memory, temperature, high = (
+        row_in(step),
+        step.memory,
+        step.state.temperature,
+        step.state.high,
+    )
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    least, most = smallest_at_least(row, low, temperature), upper_real(row, high, temperature)
+    count = 0
+    for block in range(blocks_of(row)):
+        if not block_max[block] >= least:
+            continue
+        if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
+            return -1 - count
+        for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
+            mask = mask_between(row, start, least, most)
+            if count + MASK > limit and count + bit_count(mask) > limit:
+                return -1 - count
+            while mask != 0:
+                token_id = start + trailing_zeros(mask)
+                mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+                logit = value_at(row, token_id) / temperature
+                if low <= logit <= high and logit > -np.inf and slot[token_id] == 0:
+                    ids[count] = token_id
+                    logits[count] = logit
+                    count += 1
+    return count
 
 
 @compiled
@@ -68,15 +112,23 @@ def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) 
     tie: see `collect_edited`. A limit does not count touched tokens. Where the others are more than
     it, −1 − how many were listed until that was plain.
     """
-    state = step.state
-    if state.slot >= 0:
+    if step.state.slot >= 0:
         found = collect_edited(step, block_max, low, tie, limit)
     else:
-        found = collect(
-            row_in(step), block_max, state.temperature, low, state.high, limit, 1, step.memory
-        )
+        found = _collect(step, block_max, low, limit)
     listed = _append_touched(step, low, max(found, -1 - found))
     return listed if found >= 0 else -1 - listed
+
+
+@compiled
+def keep_window_of(step: Any, count: Any) -> Any:
+    """Keep the listed tokens that are in the row's window; how many; a count below 0 stays."""
+    ids, logits, kept = step.memory.integers[IDS], step.memory.doubles[LOGITS], 0
+    for place in range(count if is_cut(step) else 0):
+        if is_kept(step, logits[place], ids[place]):
+            ids[kept], logits[kept] = ids[place], logits[place]
+            kept += 1
+    return np.int64(kept if is_cut(step) and count > 0 else count)
 
 
 @compiled

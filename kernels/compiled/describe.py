@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.dense import collect_largest, weigh_entries
+from decoding.kernels.compiled.dense import collect_largest, keep_window_of, weigh_entries
 from decoding.kernels.compiled.final import list_ties
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import IDS, LOGITS, PLACES, VALUES, WEIGHTS
 from decoding.kernels.compiled.passes import MASK, count_above
 from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.selection import largest_places
-from decoding.kernels.compiled.state import is_cut, is_kept
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
@@ -47,14 +46,7 @@ def collect_top(n: Any, step: Any) -> Any:
     if not np.isnan(tie):
         room = n + TIES_BEYOND_TOP_N - found
         found = np.int64(list_ties(step, tie, room, ids, logits, found))
-    if not is_cut(step):
-        return found
-    kept = np.int64(0)
-    for place in range(found):
-        if is_kept(step, logits[place], ids[place]):
-            ids[kept], logits[kept] = ids[place], logits[place]
-            kept += 1
-    return kept if found >= 0 else found
+    return keep_window_of(step, found)
 
 
 @compiled

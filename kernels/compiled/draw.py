@@ -38,6 +38,7 @@ from decoding.kernels.compiled.noise import (
     mask_below,
     natural_log,
     uniform_of,
+    word_of,
     words_of_eight,
 )
 from decoding.kernels.compiled.passes import (
@@ -49,30 +50,11 @@ from decoding.kernels.compiled.passes import (
     rates_of,
     run_from,
 )
-from decoding.kernels.compiled.scalars import (
-    above_of,
-    as_real,
-    below_of,
-    trailing_zeros,
-)
+from decoding.kernels.compiled.scalars import above_of, as_real, below_of, trailing_zeros
 from decoding.kernels.compiled.state import is_cut, is_edited, row_in
-from decoding.kernels.randomness import (
-    BLOCK_SIZE,
-    MARGIN,
-    MULTIPLIERS,
-    NOISE_BLOCK,
-    ROUNDS,
-    TOKEN_HIGH,
-    TOKEN_LOW,
-    WEYL_KEYS,
-)
+from decoding.kernels.randomness import BLOCK_SIZE, MARGIN, TOKEN_HIGH, TOKEN_LOW
 
-_WORD = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
-_MULTIPLIER_0, _MULTIPLIER_1 = (np.uint64(item) for item in MULTIPLIERS)
-_WEYL_0, _WEYL_1 = (np.uint64(item) for item in WEYL_KEYS)
-_HIGH, _LOW, _BLOCK = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW), np.uint64(NOISE_BLOCK)
-_NO_DRAW = np.uint64(0)
+_HIGH, _LOW = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW)
 _ALL_WORDS = 4294967296.0
 _LEAST_WEIGHT = np.float32(2.4e-38)
 """A little above the weight that stands for all that are smaller."""
@@ -82,33 +64,10 @@ NOISELESS = 1e18
 
 
 @compiled
-def philox_word(token_id: Any, position: Any, domain: Any, seed: Any) -> Any:
-    """One 32-bit word of one token, in 64 bits."""
-    c0, c1 = np.uint64(token_id >> 2), np.uint64(position)
-    c2, c3 = _NO_DRAW, domain
-    key0, key1 = seed & _WORD, seed >> _HALF
-    for _ in range(ROUNDS):
-        product0, product1 = _MULTIPLIER_0 * c0, _MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = (
-            (product1 >> _HALF) ^ c1 ^ key0,
-            product1 & _WORD,
-            (product0 >> _HALF) ^ c3 ^ key1,
-            product0 & _WORD,
-        )
-        key0, key1 = (key0 + _WEYL_0) & _WORD, (key1 + _WEYL_1) & _WORD
-    lane = token_id & 3
-    if lane == 0:
-        return c0
-    if lane == 1:
-        return c1
-    return c2 if lane == 2 else c3
-
-
-@compiled
 def score_of(token_id: Any, logit: Any, share: Any, position: Any, seed: Any) -> Any:
     """Logit plus noise of a token that is not the lead of its block."""
-    high = philox_word(token_id, position, _HIGH, seed)
-    low = philox_word(token_id, position, _LOW, seed)
+    high = word_of(token_id, position, _HIGH, seed)
+    low = word_of(token_id, position, _LOW, seed)
     return logit - natural_log(share + exponential_of(high, low))
 
 
@@ -124,7 +83,7 @@ def _most_exponential(logit: Any, score: Any) -> Any:
 @compiled
 def coin(position: Any, domain: Any, seed: Any) -> Any:
     """A uniform number in (0, 1) that follows from the seed, the position and the Philox domain."""
-    high, low = philox_word(0, position, domain, seed), philox_word(1, position, domain, seed)
+    high, low = word_of(0, position, domain, seed), word_of(1, position, domain, seed)
     return uniform_of(high, low)
 
 
@@ -133,16 +92,16 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
     """The place of the winner among the candidates."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
-    at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
+    at = np.uint64(position)
     # Of each candidate's block, or of every block where these are fewer.
     blocks = len(ids) // BLOCK_SIZE
     apart = count <= blocks
     if apart:
         for start in range(0, count, EIGHT):
-            blocks_of_eight(ids, start, at, _BLOCK, key0, key1, shares, noises, leads)
+            blocks_of_eight(ids, start, at, seed, shares, noises, leads)
     else:
         for block in range(0, blocks, EIGHT):
-            blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
+            blocks_from(block, at, seed, shares, noises, leads)
     bounds, best, score = memory.doubles[HISTOGRAM], np.int64(-1), -np.inf
     likeliest, highest = np.int64(0), -np.inf
     for place in range(count):
@@ -169,7 +128,7 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
         found += bounds[place] >= bar
     words = memory.integers[WORDS].view(np.uint32)
     for start in range(0, found, EIGHT):
-        words_of_eight(rival_ids, start, at, _NO_DRAW, _HIGH, key0, key1, words)
+        words_of_eight(rival_ids, start, at, _HIGH, seed, words)
     for rank in range(found):
         other = np.int64(rivals[rank])
         index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
@@ -288,10 +247,10 @@ def draw_from_row(step: Any, seed: Any) -> Any:
     memory, position = step.memory, len(step.history)
     block_max, able_words = memory.doubles[FINAL_MAX], memory.integers[BINS_OF_BLOCK]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
-    at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
+    at = np.uint64(position)
     blocks = blocks_of(step.state)
     for block in range(0, blocks, EIGHT):
-        blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
+        blocks_from(block, at, seed, shares, noises, leads)
     best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
     for block in range(blocks):
         bound = block_max[block] + noises[block]
@@ -317,7 +276,7 @@ def draw_from_row(step: Any, seed: Any) -> Any:
                 continue
             if score != seen:
                 least, seen = _least_word(block_max[block], score, share), score
-            below = mask_below(start, at, _NO_DRAW, _HIGH, key0, key1, least)
+            below = mask_below(start, at, _HIGH, seed, least)
             hits = np.uint32(np.uint32(below ^ np.uint32(0xFFFFFFFF)) & able)
             while hits != 0:
                 token_id = start + trailing_zeros(hits)

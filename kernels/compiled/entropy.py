@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.blocks import weigh_block
-from decoding.kernels.compiled.dense import collect_largest, weigh_entries
+from decoding.kernels.compiled.dense import collect_largest, collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
-    IDS,
-    KEYS,
-    LOGITS,
-    PLACES,
-    VALUES,
-    WEIGHTS,
-)
-from decoding.kernels.compiled.passes import BLOCK, blocks_of, collect, rates_of
+from decoding.kernels.compiled.memory import HISTOGRAM, IDS, KEYS, LOGITS, PLACES, VALUES, WEIGHTS
+from decoding.kernels.compiled.passes import BLOCK, blocks_of, rates_of
 from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import keep_up_to, weighted_cut
 from decoding.kernels.compiled.state import row_in
@@ -91,17 +83,8 @@ def sums_of_others(step: Any) -> Any:
 @compiled
 def _collect_possible(step: Any, largest: Any) -> Any:
     """List the tokens whose weight beside the likeliest's is more than 0."""
-    low, row = largest - _NEGLIGIBLE, row_in(step)
-    return collect(
-        row,
-        step.memory.doubles[step.state.maxima],
-        step.state.temperature,
-        low,
-        np.inf,
-        row.width + 1,
-        1,
-        step.memory,
-    )
+    low, block_max = largest - _NEGLIGIBLE, step.memory.doubles[step.state.maxima]
+    return collect_reaching(step, block_max, low, low, step.vocab + 1)
 
 
 @compiled

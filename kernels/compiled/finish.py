@@ -7,12 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from decoding.kernels.compiled.candidates import largest_of
-from decoding.kernels.compiled.describe import (
-    collect_top,
-    describe,
-    describe_candidates,
-    write_top,
-)
+from decoding.kernels.compiled.describe import collect_top, describe, describe_candidates, write_top
 from decoding.kernels.compiled.draw import (
     NOISELESS,
     draw_candidate,

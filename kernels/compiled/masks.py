@@ -12,11 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import (
-    copy_edited_block,
-    largest_edited_block,
-    masks_edited,
-)
+from decoding.kernels.compiled.blocks import copy_edited_block, largest_edited_block, masks_edited
 from decoding.kernels.compiled.candidates import bit_of
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES, WORK_MAX
@@ -118,7 +114,7 @@ def collect_edited(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) ->
             counts[block] = 0.0
         if not block_max[block] >= floor:
             continue
-        if block <= 16 and is_hopeless(count, block * BLOCK, row, 1, limit):
+        if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
         before, below = count, 0
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):

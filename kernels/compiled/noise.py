@@ -22,6 +22,7 @@ from decoding.kernels.randomness import (
     LOG_COEFFICIENTS,
     LOG_OFFSET,
     MANTISSA_BITS,
+    NOISE_BLOCK,
     UNIFORM_SCALE,
 )
 
@@ -86,47 +87,32 @@ def _write_blocks(indices: Vector, words: list[Vector], arrays: tuple[Array, ...
     leads.store(at, lead.convert("trunc", INT32))
 
 
-@straight_line(types.void, types.int64, *[_WORD] * 4, GIVEN, GIVEN, GIVEN)
-def blocks_from(
-    builder: Any,
-    block: Any,
-    position: Any,
-    domain: Any,
-    key0: Any,
-    key1: Any,
-    *arrays: Array,
-) -> list[Any]:
+@straight_line(types.void, types.int64, _WORD, _WORD, GIVEN, GIVEN, GIVEN)
+def blocks_from(builder: Any, block: Any, position: Any, seed: Any, *arrays: Array) -> list[Any]:
     """Eight blocks from `block` on: their shares, the noises of their leads, and the leads.
 
     Into the three arrays, from `block` on.
     """
     indices = splat(builder, block, EIGHT) + _counting(builder, list(range(EIGHT)))
-    words = philox4x32((indices, position, _zero(), domain), (key0, key1))
+    words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)
     _write_blocks(indices, words, arrays, block)
     return []
 
 
-@straight_line(types.void, GIVEN, types.int64, *[_WORD] * 4, GIVEN, GIVEN, GIVEN)
+@straight_line(types.void, GIVEN, types.int64, _WORD, _WORD, GIVEN, GIVEN, GIVEN)
 def blocks_of_eight(
-    _builder: Any,
-    token_ids: Array,
-    start: Any,
-    position: Any,
-    domain: Any,
-    key0: Any,
-    key1: Any,
-    *arrays: Array,
+    _builder: Any, token_ids: Array, start: Any, position: Any, seed: Any, *arrays: Array
 ) -> list[Any]:
     """The same of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
     tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
     indices = tokens >> (BLOCK_SIZE.bit_length() - 1)
-    words = philox4x32((indices, position, _zero(), domain), (key0, key1))
+    words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)
     _write_blocks(indices, words, arrays, start)
     return []
 
 
-def _zero() -> Any:
-    return ir.Constant(INT64, 0)
+def _word(number: int) -> Any:
+    return ir.Constant(INT64, number)
 
 
 def _counting(builder: Any, numbers: list[int]) -> Vector:
@@ -156,48 +142,43 @@ def _by_token(words: list[Vector]) -> Vector:
     return Vector(builder, builder.bitcast(tokens.value, ir.VectorType(INT32, 4 * count)))
 
 
-@straight_line(_BITS, types.int64, *[_WORD] * 6)
+@straight_line(_BITS, types.int64, *[_WORD] * 4)
 def mask_below(
-    builder: Any,
-    first: Any,
-    position: Any,
-    draw: Any,
-    domain: Any,
-    key0: Any,
-    key1: Any,
-    bound: Any,
+    builder: Any, first: Any, position: Any, domain: Any, seed: Any, bound: Any
 ) -> list[Any]:
     """Bit i says whether the word of token first + i, a multiple of 32 plus i, is below `bound`.
 
     bound: a word in 64 bits.
     """
     blocks = MASK_LANES // 4
-    block = builder.lshr(first, ir.Constant(INT64, 2))
-    indices = splat(builder, block, blocks) + _counting(builder, _order(blocks))
-    words = _by_token(philox4x32((indices, position, draw, domain), (key0, key1)))
+    indices = splat(builder, builder.lshr(first, _word(2)), blocks) + _counting(
+        builder, _order(blocks)
+    )
+    words = _by_token(philox4x32(indices, position, domain, seed))
     narrow = splat(builder, builder.trunc(bound, INT32), MASK_LANES)
     return [builder.bitcast(words.compare("<", narrow).value, INT32)]
 
 
-@straight_line(types.void, GIVEN, types.int64, *[_WORD] * 5, GIVEN)
-def words_of_eight(
-    _builder: Any,
-    token_ids: Array,
-    start: Any,
-    position: Any,
-    draw: Any,
-    domain: Any,
-    key0: Any,
-    key1: Any,
-    words: Array,
-) -> list[Any]:
-    """The words of the tokens token_ids[start:start + 8], into `words` from `start` on."""
-    tokens = token_ids.load(start, EIGHT)
-    blocks = (tokens >> 2).convert("zext", INT64)
-    drawn = philox4x32((blocks, position, draw, domain), (key0, key1))
-    lane = (tokens & 3).convert("zext", INT64)
+def _words_of(tokens: Vector, position: Any, domain: Any, seed: Any) -> Vector:
+    """The word of each token, in lanes of 64 bits."""
+    drawn = philox4x32(tokens >> 2, position, domain, seed)
     chosen = drawn[3]
     for index in (2, 1, 0):
-        chosen = lane.compare("==", index).choose(drawn[index], chosen)
-    words.store(start, chosen.convert("trunc", INT32))
+        chosen = (tokens & 3).compare("==", index).choose(drawn[index], chosen)
+    return chosen
+
+
+@straight_line(_WORD, types.int64, *[_WORD] * 3)
+def word_of(builder: Any, token_id: Any, position: Any, domain: Any, seed: Any) -> list[Any]:
+    """One 32-bit word of one token, in 64 bits."""
+    return [_words_of(splat(builder, token_id, 1), position, domain, seed).lane(0)]
+
+
+@straight_line(types.void, GIVEN, types.int64, *[_WORD] * 3, GIVEN)
+def words_of_eight(
+    _builder: Any, token_ids: Array, start: Any, position: Any, domain: Any, seed: Any, words: Array
+) -> list[Any]:
+    """The words of the tokens token_ids[start:start + 8], into `words` from `start` on."""
+    tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
+    words.store(start, _words_of(tokens, position, domain, seed).convert("trunc", INT32))
     return []

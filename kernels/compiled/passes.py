@@ -24,7 +24,6 @@ from decoding.kernels.compiled.blocks import (
 )
 from decoding.kernels.compiled.formats import FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
@@ -298,53 +297,13 @@ def upper_real(row: Any, high: Any, temperature: Any) -> Any:
 
 
 @compiled
-def is_hopeless(found: Any, looked_at: Any, row: Any, step: Any, limit: Any) -> Any:
+def is_hopeless(found: Any, looked_at: Any, row: Any, limit: Any) -> Any:
     """Whether so many of the first tokens qualify that all that do would be far above a limit."""
     if looked_at < 512:
         return False
-    if found * row.width > 4 * looked_at * step * limit:
+    if found * row.width > 4 * looked_at * limit:
         return True
-    return 4 * found > 3 * looked_at and 3 * row.width > 4 * step * limit
-
-
-@compiled
-def collect(
-    row: Any,
-    block_max: Any,
-    temperature: Any,
-    low: Any,
-    high: Any,
-    limit: Any,
-    step: Any,
-    memory: Any,
-) -> Any:
-    """List the tokens with low ≤ z / T ≤ high and z > −∞ in order of id; return their count.
-
-    Only every `step`-th block is looked at. Tokens with a `slot` are left out. Where there are more
-    than `limit`, or plainly seem to be after some blocks, −1 − how many were listed until then.
-    """
-    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    least, most = smallest_at_least(row, low, temperature), upper_real(row, high, temperature)
-    count = 0
-    for block in range(0, blocks_of(row), step):
-        if not block_max[block] >= least:
-            continue
-        looked_at = block // step
-        if looked_at <= 16 and is_hopeless(count, looked_at * BLOCK, row, step, limit):
-            return -1 - count
-        for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            mask = mask_between(row, start, least, most)
-            if count + MASK > limit and count + bit_count(mask) > limit:
-                return -1 - count
-            while mask != 0:
-                token_id = start + trailing_zeros(mask)
-                mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-                logit = value_at(row, token_id) / temperature
-                if low <= logit <= high and logit > -np.inf and slot[token_id] == 0:
-                    ids[count] = token_id
-                    logits[count] = logit
-                    count += 1
-    return count
+    return 4 * found > 3 * looked_at and 3 * row.width > 4 * limit
 
 
 @compiled

@@ -56,6 +56,7 @@ from decoding.kernels.compiled.state import (
     NEEDS_SHADOW,
     add_mask,
     become_compact,
+    can_divide_window,
     can_wait,
     can_window,
     has_bounds,
@@ -322,14 +323,14 @@ def run(step: Any) -> Any:
     state = step.state
     while state.index < step.last and state.outcome == DONE:
         item = step.instructions[state.index]
-        opcode, cut = item.opcode, is_cut(step)
+        opcode = item.opcode
         is_mask = opcode in (BITMASK, BITMASK_BIAS)
         reads_sums = opcode in (TOP_P, TYPICAL_P, TOP_H, DYNAMIC, XTC) or (
             opcode == CUT and item.first != 0.0
         )
         if opcode == XTC and coin(len(step.history), _XTC_COIN, item.seed) >= item.third:
             state.index += 1
-        elif cut and (opcode != TEMPERATURE or state.temperature != 1.0 or is_edited(step)):
+        elif is_cut(step) and (opcode != TEMPERATURE or not can_divide_window(step)):
             # What comes next looks at the row as it stands.
             _cut_window(item, step)
         elif opcode in (

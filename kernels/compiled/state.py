@@ -16,7 +16,7 @@ import numpy as np
 
 from decoding.kernels.compiled.formats import Row
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.passes import Window, is_wide, lowest_finite
+from decoding.kernels.compiled.passes import Window, is_wide
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """What an instruction has made of a row; BEYOND: its numbers are outside this arithmetic."""
@@ -152,6 +152,13 @@ def has_bounds(step: Any) -> Any:
 
 
 @compiled
+def can_divide_window(step: Any) -> Any:
+    """Whether a temperature leaves a window a window, in final logits and in stored ones."""
+    divided = step.state.temperature != 1.0 or is_wide(row_in(step))
+    return not divided and not is_edited(step)
+
+
+@compiled
 def can_wait(step: Any, inside: Any) -> Any:
     """Whether one more mask, which adds `inside` or bans, can be among those of the state."""
     fits = abs(inside) < _MOST_ADDED or is_wide(row_in(step))
@@ -167,9 +174,3 @@ def add_mask(step: Any, slot: Any, inside: Any, outside: Any) -> Any:
     else:
         state.other_slot, state.other_inside, state.other_outside = slot, inside, outside
     state.stale = True
-
-
-@inlined
-def lowest_of(row: Any, low: Any) -> Any:
-    """A bound that leaves −inf out."""
-    return max(low, lowest_finite(row))

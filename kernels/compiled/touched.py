@@ -9,14 +9,7 @@ import numpy as np
 from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import edited_at
-from decoding.kernels.compiled.memory import (
-    IDS,
-    LOGITS,
-    OCCURRENCES,
-    SLOT,
-    TOUCHED,
-    TOUCHED_IDS,
-)
+from decoding.kernels.compiled.memory import IDS, LOGITS, OCCURRENCES, SLOT, TOUCHED, TOUCHED_IDS
 from decoding.kernels.compiled.passes import BLOCK, blocks_of
 from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
 

@@ -9,17 +9,14 @@ import numpy as np
 
 from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
 from decoding.kernels.compiled.candidates import keep_top_k
-from decoding.kernels.compiled.dense import collect_largest, collect_reaching
+from decoding.kernels.compiled.dense import collect_largest, collect_reaching, keep_window_of
 from decoding.kernels.compiled.entropy import top_h_of_row
 from decoding.kernels.compiled.final import bound_blocks, count_ties, keep_ties, largest_final
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import IDS, LOGITS
 from decoding.kernels.compiled.passes import (
     blocks_of,
-    collect,
     deviation,
     interval,
-    is_whole,
     largest_of_blocks,
     smallest_at_least,
     weigh,
@@ -29,17 +26,12 @@ from decoding.kernels.compiled.state import (
     BEYOND,
     can_window,
     has_bounds,
+    is_cut,
     is_edited,
     keep_window,
     row_in,
 )
-from decoding.kernels.program import (
-    NEEDS_DEVIATION,
-    NEEDS_SQUARES,
-    NEEDS_TOTAL,
-    Opcode,
-    Term,
-)
+from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode, Term
 
 TOP_K, TOP_P, CUT = int(Opcode.TOP_K), int(Opcode.TOP_P), int(Opcode.CUT)
 TYPICAL_P = int(Opcode.TYPICAL_P)
@@ -120,25 +112,6 @@ def _largest_by_search(step: Any, k: Any, keep_ties: Any) -> Any:
 
 
 @compiled
-def _collect_window(step: Any, window: Any, limit: Any) -> Any:
-    """List the tokens of a window; return their count, −1 beyond a limit."""
-    row, temperature, memory = row_in(step), step.state.temperature, step.memory
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    low, high = window.low / temperature, window.high / temperature
-    count = collect(
-        row, step.memory.doubles[step.state.maxima], temperature, low, high, limit, 1, memory
-    )
-    if window.last_tie >= row.width:
-        return count
-    kept = 0
-    for place in range(count):
-        if logits[place] > low or ids[place] <= window.last_tie:
-            ids[kept], logits[kept] = ids[place], logits[place]
-            kept += 1
-    return min(count, np.int64(kept)) if count >= 0 else count
-
-
-@compiled
 def _top_k(item: Any, step: Any) -> Any:
     """The count of candidates, −1 where a window is kept instead, or nothing is done."""
     k, keeps_ties = np.int64(min(item.first, np.float64(step.vocab))), item.second == 1.0
@@ -203,9 +176,9 @@ def truncate(item: Any, step: Any, is_last: Any) -> Any:
     if not has_bounds(step):
         return np.int64(-1)
     window = search_by_mass(step, item.first, opcode == TYPICAL_P)
-    if window.support <= few and not is_whole(window) and not np.isnan(window.low):
-        count = np.int64(_collect_window(step, window, few))
-        if count >= 0:
-            return count
     keep_window(step, window)
+    if window.support <= few and is_cut(step):
+        low = step.state.low
+        count = collect_reaching(step, step.memory.doubles[step.state.maxima], low, low, few)
+        return keep_window_of(step, count)
     return np.int64(-1)

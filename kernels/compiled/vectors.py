@@ -258,28 +258,27 @@ def value_of_key(key: Vector, dtype: Any) -> Vector:
     return plain ^ (plain.signed_shift(15) & 0x7FFF)
 
 
-def philox4x32(counter: tuple[Vector, Any, Any, Any], key: tuple[Any, Any]) -> list[Vector]:
-    """Philox4x32-10 of one counter a lane: four words, each in a lane of 64 bits.
+def philox4x32(index: Vector, position: Any, domain: Any, seed: Any) -> list[Vector]:
+    """Philox4x32-10 of one index a lane, at draw 0: four words, each in a lane of 64 bits.
 
-    The first counter word is a vector, the others and the key are scalars of 64 bits whose upper
-    halves are 0. In 64-bit lanes a product of two words is one instruction, if it is plain that
-    their upper halves are 0: hence the `&`, which cost nothing.
+    position, domain, seed: of 64 bits. In 64-bit lanes a product of two words is one instruction,
+    if it is plain that their upper halves are 0: hence the `&`, which cost nothing.
     """
-    first = counter[0]
-    builder, low = first.builder, 0xFFFFFFFF
-    scalars = [builder.and_(word, ir.Constant(INT64, low)) for word in (*counter[1:], *key)]
-    words = [first & low, *(splat(builder, word, first.count) for word in scalars[:3])]
-    key0, key1 = scalars[3:]
+    builder, count, low = index.builder, index.count, 0xFFFFFFFF
+    narrow, half = ir.Constant(INT64, low), ir.Constant(INT64, 32)
+    at, kind, key0 = (builder.and_(word, narrow) for word in (position, domain, seed))
+    key1 = builder.lshr(seed, half)
+    words = [index & low, splat(builder, at, count), index.constant(0), splat(builder, kind, count)]
     for _ in range(10):
         product0, product1 = words[0] * 0xD2511F53, words[2] * 0xCD9E8D57
         words = [
-            (product1 >> 32) ^ (words[1] ^ splat(builder, key0, first.count)),
+            (product1 >> 32) ^ (words[1] ^ splat(builder, key0, count)),
             product1 & low,
-            (product0 >> 32) ^ (words[3] ^ splat(builder, key1, first.count)),
+            (product0 >> 32) ^ (words[3] ^ splat(builder, key1, count)),
             product0 & low,
         ]
         key0, key1 = (
-            builder.and_(builder.add(half, ir.Constant(INT64, weyl)), ir.Constant(INT64, low))
-            for half, weyl in ((key0, 0x9E3779B9), (key1, 0xBB67AE85))
+            builder.and_(builder.add(key, ir.Constant(INT64, weyl)), narrow)
+            for key, weyl in ((key0, 0x9E3779B9), (key1, 0xBB67AE85))
         )
     return words

@@ -224,7 +224,6 @@ class ArrayStateFields(NamedTuple):
 
 
 ARRAY_STATE = ArrayStateFields(*range(4))
-ARRAY_STATE_SIZE = len(ARRAY_STATE)
 
 
 class MoveFields(NamedTuple):
