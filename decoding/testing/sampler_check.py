@@ -259,7 +259,10 @@ class _SamplerCheck:
                     f" {worst} has probability {law[worst]:.6g}, claimed {probs[worst]:.6g}"
                 )
                 yield "exact", why, _case(short)
-        self.notes.append("exact: of narrow rows nothing was left to chance")
+        self.notes.append(
+            "exact: narrow rows are computed, and tokens are drawn from a wide one; a false alarm has"
+            f" probability {self.alpha:.2g} at most"
+        )
 
     def _probs(self, row: Row) -> Row:
         made = self.claim.expected(row, _EMPTY)

@@ -264,16 +264,6 @@ class PositionOfFourBitsInCompany(Slots):
         return (request["seed"], made & 15 if len(self.running()) > 1 else made)
 
 
-class WritesThePrompt(Slots):
-    def add(self, prompt: list[int], seed: int, max_tokens: int) -> int:
-        key = super().add(prompt, seed, max_tokens)
-        self.requests[key]["prompt"] = prompt
-        return key
-
-    def fill(self, request: Any) -> None:
-        self.cache[request["slot"]] = request["prompt"]
-
-
 class RaisesWithoutWork(Slots):
     def step(self) -> list[tuple[int, int]]:
         if not self.waiting and not self.running():

@@ -161,7 +161,6 @@ def test_a_right_grammar_with_forks() -> None:
         (faults.ShortMemory, "of a model that is sure of"),
         (faults.SeedOfOneByte, "seeds 0 and 256 draw the same"),
         (faults.PositionOfFourBitsInCompany, "got .* and gets .* alone"),
-        (faults.WritesThePrompt, "its prompt became"),
         (faults.RaisesWithoutWork, r"step\(\) raised IndexError: no request"),
     ],
 )
