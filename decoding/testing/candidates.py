@@ -32,6 +32,9 @@ ROLES = {
 }
 """What a candidate is given, and the names of parameters that ask for it."""
 
+_BESIDE, _LIKELY = 3, 57_344.0
+"""The columns that a wider array has beside the logits, and their value, exact in any format."""
+
 BY_PLACE = ("logits", "token_ids", "lengths", "prompt_lengths")
 """What parameters of other names are given, by their place."""
 
@@ -41,14 +44,23 @@ class Answer:
     """The result of a candidate on a batch.
 
     values: `(batch, vocab)` float64. format: the name of its dtype.
-    written: whether the logits that were handed over differ afterwards. changed: what else does,
-        by the name of the argument.
+    written: whether the logits that were handed over differ afterwards, or what stands beside them
+        in a wider array. changed: what else does, by the name of the argument.
+    returned: the array that the candidate returned, None where it is called with one row a time.
     """
 
     values: NDArray[np.float64]
     format: str
     written: bool
     changed: str = ""
+    returned: Anything = None
+
+    def is_as_it_was(self) -> bool:
+        """Whether the array that the candidate returned still holds the result."""
+        if self.returned is None:
+            return True
+        now = _numbers(self.returned)[0].reshape(self.values.shape)
+        return np.array_equal(now, self.values, equal_nan=True)
 
 
 class CandidateError(Exception):
@@ -103,6 +115,11 @@ class Candidate:
         return bool({"history", "prompt_lengths", "prompt_ids"} & set(self.roles))
 
     @property
+    def batched(self) -> bool:
+        """Whether the candidate is called with all rows of a batch at once."""
+        return self._calling.batched
+
+    @property
     def reads_history(self) -> bool:
         """Whether the candidate is given token ids."""
         return self.roles != ("logits",)
@@ -129,13 +146,14 @@ class Candidate:
             raise failed
         return Candidate(self._function, replace(self._calling, arrays=kinds[0]))
 
-    def __call__(self, case: Case, padding: int = 0) -> Answer:
+    def __call__(self, case: Case, padding: int = 0, *, part: bool = False) -> Answer:
         """Call the candidate with a copy of the case.
 
         padding: columns of token ids after the longest row.
+        part: whether the logits are the first columns of a wider array.
         """
         if self._calling.batched:
-            return self._call(case, padding)
+            return self._call(case, padding, part=part)
         parts = [self._call(case.select([row]), padding) for row in range(len(case))]
         return Answer(
             np.concatenate([part.values for part in parts]),
@@ -144,8 +162,9 @@ class Candidate:
             next((part.changed for part in parts if part.changed), ""),
         )
 
-    def _call(self, case: Case, padding: int) -> Answer:
-        given = self._arrays(case)
+    def _call(self, case: Case, padding: int, *, part: bool = False) -> Answer:
+        whole = self._arrays(case, _BESIDE if part else 0)
+        given = whole[:, : case.logits.shape[1]] if part else whole
         arguments = [
             given if role == "logits" else self._argument(role, case, padding)
             for role in self.roles
@@ -159,7 +178,7 @@ class Candidate:
                 returned = self._function(*arguments)
             except Exception as error:
                 raise CandidateError(f"it raised {type(error).__name__}: {error}") from error
-        written = not _holds(given, case)
+        written = not _holds(whole, case)
         changed = next(
             (
                 role
@@ -176,10 +195,16 @@ class Candidate:
         shape = case.logits.shape
         if values.shape != shape and (self._calling.batched or values.shape != shape[1:]):
             raise CandidateError(f"it returned shape {values.shape} for logits {shape}")
-        return Answer(values.reshape(shape), name, written, changed)
+        return Answer(
+            values.reshape(shape),
+            name,
+            written,
+            changed,
+            returned if self._calling.batched else None,
+        )
 
-    def _arrays(self, case: Case) -> Anything:
-        logits = case.logits if self._calling.batched else case.logits[0]
+    def _arrays(self, case: Case, beside: int = 0) -> Anything:
+        logits = _beside(case.logits, beside) if self._calling.batched else case.logits[0]
         if self._calling.arrays != "torch":
             return np.array(logits, case.format, copy=True)
         import torch
@@ -244,9 +269,15 @@ def _snapshot(argument: Anything) -> Anything:
 
 
 def _holds(given: Anything, case: Case) -> bool:
-    """Whether an array that was handed over still holds the logits of the case."""
+    """Whether an array still holds the logits of the case, and what stood beside them."""
     after = given if isinstance(given, np.ndarray) else given.double().numpy()
-    return np.array_equal(after.reshape(case.logits.shape), case.logits)
+    after = after.reshape(len(case), -1)
+    return np.array_equal(after, _beside(case.logits, after.shape[1] - case.logits.shape[1]))
+
+
+def _beside(logits: NDArray[np.floating], columns: int) -> NDArray[np.floating]:
+    """The logits with further columns, of logits that would win."""
+    return np.pad(logits, ((0, 0), (0, columns)), constant_values=_LIKELY)
 
 
 def _numbers(array: Anything) -> tuple[NDArray[np.float64], str]:

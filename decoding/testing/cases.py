@@ -24,6 +24,9 @@ Kept = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """The tokens of a float64 row that a claim keeps."""
 
 WIDEST = 200_000
+USUAL_TOKENS = 12
+_SELDOM = 0.04
+"""The share of batches that are large, and of batches with long texts."""
 FORMATS = ("float32", "float16", "bfloat16", "float64")
 """The formats of logits; NumPy, which has no bfloat16, holds such rows as float32."""
 
@@ -68,8 +71,9 @@ class Shapes:
     """The sizes that drawn cases may have.
 
     widths: the smallest and the largest vocabulary.
-    most_rows: the largest batch.
-    most_tokens: the longest prompt, and the longest generated text.
+    most_rows: the largest batch, but for a few. large: the largest of these few.
+    most_tokens: the longest prompt, and the longest generated text; few are longer than
+        `USUAL_TOKENS`.
     format: of the logits, one of `FORMATS`.
     extreme: whether logits up to ±3e38 occur, and in float16 up to its ends, which arithmetic on
         logits may take beyond the format.
@@ -78,7 +82,8 @@ class Shapes:
 
     widths: tuple[int, int] = (1, WIDEST)
     most_rows: int = 4
-    most_tokens: int = 12
+    large: int = 64
+    most_tokens: int = 2000
     format: str = "float32"
     extreme: bool = True
     equal_lengths: bool = False
@@ -99,7 +104,7 @@ class Shapes:
 def draw_case(generator: np.random.Generator, shapes: Shapes, kept: Kept | None = None) -> Case:
     """Draw a case; where `kept` is given, the rows of some are aimed at its cut."""
     width = _width(generator, shapes.widths)
-    rows = 1 if width > 2000 else int(generator.integers(1, shapes.most_rows + 1))
+    rows = 1 if width > 2000 else _rows(generator, shapes)
     if kept is not None and width <= 1000 and generator.random() < 0.12:
         logits = aimed(generator, width, kept, rows)
     else:
@@ -131,14 +136,36 @@ def rounded(logits: NDArray[np.floating], name: str) -> NDArray[np.floating]:
     return logits
 
 
+def _rows(generator: np.random.Generator, shapes: Shapes) -> int:
+    if shapes.large > shapes.most_rows and generator.random() < _SELDOM:
+        return _log_uniform(generator, shapes.most_rows + 1, shapes.large)
+    return int(generator.integers(1, shapes.most_rows + 1))
+
+
+def _log_uniform(generator: np.random.Generator, low: int, high: int) -> int:
+    """An integer from `low` to `high`; its logarithm is uniform."""
+    return min(high, int(np.exp(generator.uniform(np.log(low), np.log(high + 1)))))
+
+
 def _width(generator: np.random.Generator, widths: tuple[int, int]) -> int:
-    """Mostly small, because small counterexamples are found and read fast; at times large."""
+    """Mostly small, because small counterexamples are found and read fast; at times large.
+
+    Of large widths half are next to a power of two: whole blocks, a token more, a token less.
+    """
     low, high = widths
     chance = generator.random()
     if chance < 0.002 and high > 2000:
-        return int(np.exp(generator.uniform(np.log(max(low, 2000)), np.log(high))))
+        return _near_a_power(generator, _log_uniform(generator, max(low, 2000), high), widths)
     limit = 6 if chance < 0.35 else 40 if chance < 0.93 else 1000
-    return int(generator.integers(low, max(low, min(high, low + limit)) + 1))
+    width = int(generator.integers(low, max(low, min(high, low + limit)) + 1))
+    return _near_a_power(generator, width, widths) if limit == 1000 else width
+
+
+def _near_a_power(generator: np.random.Generator, width: int, widths: tuple[int, int]) -> int:
+    if generator.random() < 0.5:
+        return width
+    near = (1 << max(1, round(np.log2(width)))) + int(generator.integers(-1, 2))
+    return near if widths[0] <= near <= widths[1] else width
 
 
 def _texts(
@@ -146,13 +173,19 @@ def _texts(
 ) -> tuple[tuple[int, ...], ...]:
     # Few different tokens, so that texts repeat themselves.
     different = min(width, int(generator.integers(1, 8)))
-    lengths = generator.integers(0, shapes.most_tokens + 1, rows)
+    usual = min(shapes.most_tokens, USUAL_TOKENS)
+    lengths = generator.integers(0, usual + 1, rows)
+    if usual < shapes.most_tokens and generator.random() < _SELDOM:
+        lengths[0] = _log_uniform(generator, usual + 1, shapes.most_tokens)
     if shapes.equal_lengths:
         lengths[:] = lengths[0]
     start = int(generator.integers(0, width - different + 1))
-    return tuple(
-        tuple((start + generator.integers(0, different, length)).tolist()) for length in lengths
-    )
+    texts = [start + generator.integers(0, different, length) for length in lengths]
+    if lengths[0] > usual and generator.random() < 0.7:
+        # One token stands once, in the middle or at an end: who reads a part of a text misses it.
+        place = generator.choice([0, lengths[0] // 2, lengths[0] - 1])
+        texts[0][place] = generator.integers(0, width)
+    return tuple(tuple(text.tolist()) for text in texts)
 
 
 def _row(generator: np.random.Generator, width: int, shapes: Shapes) -> NDArray[np.floating]:

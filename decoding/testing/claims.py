@@ -39,16 +39,14 @@ class Claim:
     """The claim about a candidate's behaviour that a check tests: its definition and its judge.
 
     name: of the claim. judge: decides about a row. definition: what it makes of a row, or None.
-    reads_history: whether it is known to need token ids. generated_only: whether it looks at
-    generated tokens alone. only_removes: whether it is a truncation or mask. at_least: the fewest
-    tokens a row must have for the claim to be about something.
+    reads_history: whether it is known to need token ids. only_removes: whether it is a truncation
+    or mask. at_least: the fewest tokens a row must have for the claim to be about something.
     """
 
     name: str
     judge: Judge
     definition: Processor | None
     reads_history: bool = False
-    generated_only: bool = False
     only_removes: bool = False
     at_least: int = 1
 
@@ -83,7 +81,6 @@ def claim_of(claim: Anything) -> Claim:
         judge=judge_of(claim),
         definition=claim,
         reads_history=any(item is not None and item.needs_history for item in known),
-        generated_only=isinstance(claim, FrequencyPenalty | PresencePenalty),
         only_removes=bool(facts and facts.only_removes),
         at_least=max((item.top_k for item in members if isinstance(item, TopK)), default=1) or 1,
     )
@@ -120,8 +117,8 @@ def _truncation(claim: Processor) -> Judge | None:  # noqa: PLR0911 -- one retur
             rule = f"keep the tokens whose surprise is nearest the entropy, until their mass is {p}"
             return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)))
         case TopK(count, keep_ties):
-            number = f"exactly {count}" if count and not keep_ties else str(count or "all")
-            rule = f"keep the {number} most likely tokens"
+            exactly = "exactly " if count and not keep_ties else ""
+            rule = f"keep {exactly}the {count} most likely tokens" if count else "keep all tokens"
             return CountJudge(rule, count, exactly=not keep_ties)
         case MinP(p):
             shift = math.log(p) if p else -math.inf

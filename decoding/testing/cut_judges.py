@@ -168,8 +168,11 @@ class CountJudge:
         # Float32 probabilities do not tell logits apart that differ by less.
         band = 4.0 * 2.0**-24 * (abs(last) + 1.0)
         above, tied = logits > last + band, alive & (np.abs(logits - last) <= band)
-        if (above & ~kept).any():
-            token = int(np.flatnonzero(above & ~kept)[0])
+        gone = above & ~kept
+        if int(tied.sum()) == 1:
+            gone |= tied & ~kept
+        if gone.any():
+            token = int(np.flatnonzero(gone)[0])
             return wrong(
                 f"{_described(token, logits)} is removed, though it is among the {count} likeliest",
                 should,

@@ -64,6 +64,10 @@ class Draw:
             return self.is_fed
         return bool({"seeds", "u", "uniforms", "words"} & set(self.roles))
 
+    def renew(self) -> None:
+        """Begin with the randomness of the generator again."""
+        self._generator = None
+
     def settle(self, logits: NDArray[np.float32]) -> None:
         """Find out by a call whether NumPy's or torch's arrays are taken."""
         if self.arrays != "auto":

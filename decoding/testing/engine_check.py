@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Protocol
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
 )
 from numpy.typing import NDArray
 
+from decoding.bounded_repr import shown_error
 from decoding.testing.models import hash_model
 from decoding.typing import ForwardFunction
 
@@ -30,12 +32,18 @@ POISON = VOCAB - 1
 """A prompt that begins with this token has NaN logits."""
 
 _MOST_STEPS = 200
+_LONG = 40
+"""Tokens of requests whose prefixes are to be seen whole."""
+_MANY, _SEED_BITS = 16, 32
+"""Tokens that different seeds draw alike with probability 23⁻¹⁶, and the bits that must count."""
 _MOST_RAISED = 2
 """How often the model raises in one history."""
 _COMPANY = 5
 """Requests that may come at once: more than small engines have slots."""
 _REQUESTS = st.tuples(
-    st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(0, 3), st.integers(1, 8)
+    st.lists(st.integers(0, 4), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.sampled_from((*range(1, 9), 20)),
 )
 """The prompt, the seed and the number of tokens of a request."""
 
@@ -53,7 +61,10 @@ class EngineUnderTest(Protocol):
     """Protocol of an engine under test; an adapter to it takes about fifteen lines."""
 
     def add(self, prompt: list[int], seed: int, max_tokens: int) -> Hashable:
-        """Add a request that samples `max_tokens` tokens with a seed; return its key."""
+        """Add a request that samples `max_tokens` tokens with a seed; return its key.
+
+        The list is the engine's to keep.
+        """
 
     def step(self) -> Iterable[tuple[Hashable, int]]:
         """Run one step; return the tokens that it gave, each with the key of its request."""
@@ -103,6 +114,40 @@ class _Request:
     def is_poisoned(self) -> bool:
         return self.prompt[0] == POISON
 
+    def __str__(self) -> str:
+        return f"the request for {self.most} tokens after {self.prompt} with seed {self.seed}"
+
+
+class _Guarded:
+    """An engine whose exceptions are findings."""
+
+    def __init__(self, engine: EngineUnderTest) -> None:
+        self._engine = engine
+
+    def add(self, prompt: list[int], seed: int, max_tokens: int) -> Hashable:
+        with _raising_nothing(f"add({prompt}, {seed}, {max_tokens})"):
+            return self._engine.add(prompt, seed, max_tokens)
+
+    def step(self) -> list[tuple[Hashable, int]]:
+        with _raising_nothing("step()"):
+            return [(key, int(token)) for key, token in self._engine.step()]
+
+    def cancel(self, key: Hashable) -> None:
+        with _raising_nothing(f"cancel({key!r})"):
+            self._engine.cancel(key)
+
+    def state(self, key: Hashable) -> State:
+        with _raising_nothing(f"state({key!r})"):
+            return self._engine.state(key)
+
+
+@contextmanager
+def _raising_nothing(call: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{call} raised {shown_error(error)}") from error
+
 
 class _Oracle:
     """The tokens that a request gets alone, by an engine without faults."""
@@ -119,7 +164,7 @@ class _Oracle:
         return self._known[key]
 
     def _run(self, request: _Request) -> list[int]:
-        engine = self._make(_Model())
+        engine = _Guarded(self._make(_Model()))
         name = engine.add(list(request.prompt), request.seed, request.most)
         tokens: list[int] = []
         for _ in range(_MOST_STEPS):
@@ -128,9 +173,7 @@ class _Oracle:
                 break
         if engine.state(name) is not State.DONE or len(tokens) > request.most:
             state = engine.state(name).value
-            raise AssertionError(
-                f"alone, a request for {request.most} tokens is {state} with {tokens}"
-            )
+            raise AssertionError(f"{request}, alone: it is {state} and has the tokens {tokens}")
         return tokens
 
 
@@ -144,7 +187,7 @@ class _Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = _Model()
-        self.engine = type(self).make(self.model)
+        self.engine = _Guarded(type(self).make(self.model))
         self.requests: dict[Hashable, _Request] = {}
         self.raised = 0
 
@@ -177,8 +220,8 @@ class _Machine(RuleBasedStateMachine):
         for key, token in self.engine.step():
             assert key in self.requests, f"a token came for {key!r}, which nobody added"
             request = self.requests[key]
-            assert not request.cancelled, f"a token came for {request} after its end"
-            request.tokens.append(int(token))
+            assert not request.cancelled, f"{request}: token {token} came after its cancellation"
+            request.tokens.append(token)
 
     @precondition(lambda self: self._ended())
     @rule(data=st.data())
@@ -251,34 +294,88 @@ class _Machine(RuleBasedStateMachine):
                 continue
             want = self.oracle(request)
             got = request.tokens
-            assert got == want[: len(got)], f"{request} gets {want} alone"
+            assert got == want[: len(got)], f"{request} got {got}, and gets {want} alone"
             assert (state is State.DONE) <= (len(got) == len(want)), (
-                f"{request} is done and gets {want} alone"
+                f"{request} is done with {got}, and gets {want} alone"
             )
             if state is State.FAILED:
                 assert request.hurt, f"{request} failed, and the model did not"
 
     def teardown(self) -> None:
         self.model.raises = False
-        for _ in range(_MOST_STEPS):
+        enough = _MOST_STEPS + sum(self.requests[key].most for key in self._running())
+        for _ in range(enough):
             if not self._running():
                 break
             self.step()
             self.everyone_gets_what_they_get_alone()
         running = [self.requests[key] for key in self._running()]
-        assert not running, f"after {_MOST_STEPS} more steps these still run: {running}"
+        still = "; ".join(map(str, running))
+        assert not running, f"after {enough} more steps this still runs: {still}"
         self.engine_serves_on()
 
     def engine_serves_on(self) -> None:
         request = _Request([1, 2], 9, 2)
         key = self.engine.add(list(request.prompt), request.seed, request.most)
         for _ in range(_MOST_STEPS):
-            request.tokens += [int(token) for name, token in self.engine.step() if name == key]
+            request.tokens += [token for name, token in self.engine.step() if name == key]
             if self.engine.state(key) is not State.RUNNING:
                 break
         assert request.tokens == self.oracle(request), (
-            f"{request} gets {self.oracle(request)} alone"
+            f"{request}, after all others, got {request.tokens},"
+            f" and gets {self.oracle(request)} alone"
         )
+
+
+def _long_texts(make: Callable[[ForwardFunction], EngineUnderTest]) -> None:
+    """Check that the model is shown whole prefixes: of a model that is sure, tokens are known."""
+
+    def sure(sequences: list[list[int]]) -> NDArray[np.float32]:
+        logits = hash_model(VOCAB)(sequences)
+        return np.where(logits >= logits.max(axis=1, keepdims=True), np.float32(60.0), logits)
+
+    requests = [_Request([1], 1, _LONG), _Request([2, 3, 4], 2, _LONG), _Request([4, 1], 3, 7)]
+    _run_together(_Guarded(make(sure)), requests)
+    for request in requests:
+        sequence = list(request.prompt)
+        for _ in range(request.most):
+            sequence.append(int(sure([sequence])[0].argmax()))
+        want = sequence[len(request.prompt) :]
+        assert request.tokens == want, (
+            f"{request} got {request.tokens} of a model that is sure of {want}"
+        )
+
+
+def _seeds(make: Callable[[ForwardFunction], EngineUnderTest]) -> None:
+    """Check that each bit of a seed, and each token's place, draws anew from a flat model."""
+
+    def flat(sequences: list[list[int]]) -> NDArray[np.float32]:
+        return np.zeros((len(sequences), VOCAB), np.float32)
+
+    seeds = [0, *(1 << bit for bit in range(_SEED_BITS))]
+    requests = [_Request([1], seed, _MANY) for seed in seeds]
+    _run_together(_Guarded(make(flat)), requests)
+    drawn: dict[tuple[int, ...], int] = {}
+    for request in requests:
+        tokens = tuple(request.tokens)
+        assert len(tokens) == _MANY, f"{request} got {len(tokens)}"
+        assert len(set(tokens)) > 1, f"{request} got one token again and again from a flat model"
+        assert tokens not in drawn, (
+            f"seeds {drawn[tokens]} and {request.seed} draw the same {_MANY} tokens"
+        )
+        drawn[tokens] = request.seed
+
+
+def _run_together(engine: _Guarded, requests: list[_Request]) -> None:
+    keys = {
+        engine.add(list(request.prompt), request.seed, request.most): request
+        for request in requests
+    }
+    for _ in range(_MOST_STEPS * len(requests)):
+        for key, token in engine.step():
+            keys[key].tokens.append(token)
+        if all(engine.state(key) is not State.RUNNING for key in keys):
+            return
 
 
 def check_engine(
@@ -296,7 +393,9 @@ def check_engine(
     was ended; a request is done exactly when it has all of them; one whose logits are NaN fails,
     and no other with it; after the model raised, the engine takes and serves new requests; a
     cancelled request gives no more tokens, and nobody else is cancelled; and in a bounded number of
-    steps every request ends.
+    steps every request ends. After that, a model that is sure of each token shows whether it is
+    asked about whole texts, of up to 43 tokens, and a flat one whether seeds that differ in one of
+    32 bits draw differently: who cuts texts or seeds does so alone as well.
 
     make: makes an engine (`EngineUnderTest`) over a forward function, `list[list[int]] -> (batch,
         VOCAB) float32`, which is a pure function of the prefix.
@@ -324,3 +423,5 @@ def check_engine(
             suppress_health_check=list(HealthCheck),
         ),
     )
+    _long_texts(make)
+    _seeds(make)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,6 +22,8 @@ GRAMMAR_LAWS = {
     "end": "an end token is in the mask if and only if the text may end here",
     "dead end": "where the text may not end, some token may follow",
     "rollback": "n tokens taken and n taken back change nothing",
+    "fork": "a fork stands where its origin stands, and neither changes the other",
+    "alone": "a text does not change another one of the same grammar",
     "special": "ids that spell no bytes are in no mask, but for ends",
 }
 """The laws that `check_grammar` checks, by the names that `expected_failures` takes."""
@@ -30,7 +32,7 @@ GRAMMAR_LAWS = {
 class MaskedText(Protocol):
     """A text that is followed through a grammar, of anyone's; `TokenMatcher` is one.
 
-    A fork, `fork()`, is used where there is one.
+    A fork, `fork()`, is checked where there is one.
     """
 
     @property
@@ -72,7 +74,8 @@ def check_grammar(
     is_member: decides about any text; with it, texts that are written by taking random tokens of
         the mask must be of the grammar.
     end_ids: the tokens that end a text. rolls_back: whether `rollback` is to be checked.
-    walks: how many random walks through masks, of at most 40 tokens each.
+    walks: how many random walks through masks, of at most 40 tokens; every fourth one goes on to
+        80 and, where tokens can be taken back, avoids those after which nothing can follow.
     seed, expected_failures: as for `check_processor`; the laws are `GRAMMAR_LAWS`.
 
     Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`; `ParameterError` for a text
@@ -103,6 +106,11 @@ def check_grammar(
 Broken = tuple[str, str, bytes]
 """A law, why it does not hold, and the text before."""
 
+_WALK, _LONG_WALK = 40, 80
+_TRIES = 8
+"""The tokens that a long walk tries for one after which something follows."""
+_SELDOM = 0.3
+
 
 class _GrammarCheck:
     """The laws of one grammar."""
@@ -119,6 +127,7 @@ class _GrammarCheck:
         self._start, self._bytes, self._ends = start, list(token_bytes), frozenset(end_ids)
         self._rolls_back = rolls_back
         self._generator = np.random.default_rng(seed)
+        self._other: tuple[MaskedText, NDArray[np.bool_], NDArray[np.bool_], bytes] | None = None
         self._by_first: dict[int, list[int]] = {}
         for token, spelled in enumerate(self._bytes):
             if spelled and token not in self._ends:
@@ -137,7 +146,8 @@ class _GrammarCheck:
             work += [partial(self._spelled, split) for split in self._splits(text)]
         for text in refused:
             work += [partial(self._not_spelled, split) for split in self._splits(text)]
-        work += [lambda: self._walk(is_member)] * walks
+        lengths = (_WALK, _WALK, _WALK, _LONG_WALK)
+        work += [partial(self._walk, is_member, lengths[index % 4]) for index in range(walks)]
         for item in work:
             try:
                 yield from item()
@@ -191,25 +201,24 @@ class _GrammarCheck:
             before = b"".join(self._bytes[token] for token in tokens)
             yield "sound", "the text may end, though it is not of the grammar", before
 
-    def _walk(self, is_member: Callable[[bytes], bool] | None) -> Iterator[Broken]:
+    def _walk(self, is_member: Callable[[bytes], bool] | None, length: int) -> Iterator[Broken]:
         text, before = self._start(), b""
         taken: list[tuple[NDArray[np.bool_], bytes]] = []
-        for _ in range(40):
+        for _ in range(length):
             yield from self._state(text, before)
             mask = self._mask(text)
             if _accepts(text) and is_member is not None and not is_member(before):
                 yield "sound", "the text may end, though it is not of the grammar", before
             yield from self._refused(text, mask, before)
-            going = [token for token in np.flatnonzero(mask).tolist() if token not in self._ends]
-            if not going:
+            if self._generator.random() < _SELDOM:
+                yield from self._forked(text, mask, before)
+            token = yield from self._next(text, mask, before, goes_on=length == _LONG_WALK)
+            if token is None:
                 break
-            token = going[int(self._generator.integers(len(going)))]
-            if not text.advance(token):
-                yield "mask", f"{self._bytes[token]!r} is in the mask, and is refused", before
-                return
             taken.append((mask, before))
             before += self._bytes[token]
-            if self._rolls_back and self._generator.random() < 0.3:
+            seldom = _SELDOM if length == _WALK else _SELDOM / 10.0
+            if self._rolls_back and self._generator.random() < seldom:
                 if self._generator.random() < 0.5:  # a mask that is kept must be forgotten
                     self._mask(text)
                 count = int(self._generator.integers(1, len(taken) + 1))
@@ -220,6 +229,70 @@ class _GrammarCheck:
                     return
                 before = earlier
                 del taken[-count:]
+        yield from self._beside(text, taken, before)
+        if self._rolls_back and taken and self._other is None:
+            count = len(taken) - int(self._generator.integers(0, 1 + len(taken) // 2))
+            text.rollback(count)
+            if not np.array_equal(self._mask(text), taken[-count][0]):
+                yield "rollback", f"{count} tokens taken back give another mask", before
+
+    def _next(
+        self, text: MaskedText, mask: NDArray[np.bool_], before: bytes, *, goes_on: bool
+    ) -> Generator[Broken, None, int | None]:
+        """Take a random token of the mask, where possible one after which others can follow."""
+        going = [token for token in np.flatnonzero(mask).tolist() if token not in self._ends]
+        tries = _TRIES if goes_on and self._rolls_back else 1
+        for index in range(tries):
+            if not going:
+                return None
+            token = going.pop(int(self._generator.integers(len(going))))
+            if not text.advance(token):
+                yield "mask", f"{self._bytes[token]!r} is in the mask, and is refused", before
+                return None
+            yield from self._state(text, before + self._bytes[token])
+            after = self._mask(text)
+            after[list(self._ends)] = False
+            if after.any() or not going or index == tries - 1:
+                return token
+            text.rollback(1)
+        return None
+
+    def _forked(self, text: MaskedText, mask: NDArray[np.bool_], before: bytes) -> Iterator[Broken]:
+        """A fork stands at the same place; what it takes, its origin does not."""
+        fork = getattr(text, "fork", None)
+        if fork is None:
+            return
+        for moves, stays, whose in ((fork(), text, "fork"), (text, fork(), "origin")):
+            if not np.array_equal(self._mask(moves), mask):
+                yield "fork", "the mask of a fork is not that of its origin", before
+                return
+            going = [token for token in np.flatnonzero(mask).tolist() if token not in self._ends]
+            if not going or (whose == "origin" and not self._rolls_back):
+                return
+            moves.advance(going[int(self._generator.integers(len(going)))])
+            if not np.array_equal(self._mask(stays), mask):
+                yield "fork", f"a token that the {whose} took changed the mask of the other", before
+                return
+            if whose == "origin":
+                moves.rollback(1)
+
+    def _beside(
+        self, text: MaskedText, taken: list[tuple[NDArray[np.bool_], bytes]], before: bytes
+    ) -> Iterator[Broken]:
+        """The text of the walk before is as it was; every other text is kept for the next walk."""
+        if self._other is None:
+            if taken:
+                self._other = (text, self._mask(text), taken[-1][0], before)
+            return
+        other, mask, earlier, where = self._other
+        self._other = None
+        if not np.array_equal(self._mask(other), mask):
+            yield "alone", f"its mask changed while another text became {before!r}", where
+        elif self._rolls_back:
+            other.rollback(1)
+            if not np.array_equal(self._mask(other), earlier):
+                why = f"a token taken back gives another mask after another text became {before!r}"
+                yield "alone", why, where
 
     def _state(self, text: MaskedText, before: bytes) -> Iterator[Broken]:
         mask, accepting = self._mask(text), _accepts(text)
@@ -242,11 +315,13 @@ class _GrammarCheck:
         self, text: MaskedText, mask: NDArray[np.bool_], before: bytes
     ) -> Iterator[Broken]:
         """Tokens outside the mask are not taken, and change nothing."""
-        outside = np.flatnonzero(~mask[: len(self._bytes)])
-        outside = outside[[token not in self._ends for token in outside.tolist()]]
-        if not len(outside):
+        outside = np.flatnonzero(~mask[: len(self._bytes)]).tolist()
+        ends = [token for token in outside if token in self._ends]
+        if ends and self._generator.random() < _SELDOM:
+            outside = ends
+        if not outside:
             return
-        token = int(outside[self._generator.integers(len(outside))])
+        token = outside[int(self._generator.integers(len(outside)))]
         if text.advance(token):
             yield "mask", f"{self._bytes[token]!r} is not in the mask, and is taken", before
             if self._rolls_back:

@@ -43,6 +43,8 @@ LAWS = {
     "claim": "what the claim says",
     "alone": "a row gives the same result alone as in a batch",
     "order": "the result of a row does not depend on its place in the batch",
+    "kept": "a result stays as it is when the function is called again",
+    "layout": "logits that are a part of a wider array give the same result",
     "padding": "what stands behind the token ids of a row is not read",
 }
 """The laws that `check_processor` checks, by the names that `expected_failures` takes."""
@@ -51,6 +53,9 @@ MOST_ROWS = 4096
 """The largest batch that `check_processor` draws."""
 _ALONE = 8
 """The most rows of a batch that are also asked for alone."""
+_WIDE_EVERY = 125
+_WIDE = (65_537, 4096, 32_768, 131_072, 8192, 131_071, 16_384, 65_536, WIDEST)
+"""Widths that one example of `_WIDE_EVERY` has: of whole blocks, and of ids beyond 16 bits."""
 _EMPTY = History.empty(1)
 
 
@@ -59,7 +64,7 @@ def check_processor(
     claim: Anything = None,
     *,
     examples: int = 2000,
-    rows: int = 4,
+    rows: int | None = None,
     seed: int = 0,
     widths: tuple[int, int] | None = None,
     format: str = "float32",  # noqa: A002 -- the word for it
@@ -73,16 +78,19 @@ def check_processor(
 ) -> Report:
     """Check that a function edits logits as it claims, for any row.
 
-    Every example is a batch of one to `rows` rows, of kinds that break samplers; every eighth batch
-    is scaled so that the claim's own cut falls next to a token. A judge in float64 decides about
-    each row: right, right but for ties and rounding, or wrong.
+    Every example is a batch of one to four rows, a few of up to 64, of kinds that break samplers;
+    every eighth batch is scaled so that the claim's own cut falls next to a token. Texts have up to
+    12 tokens, a few up to 2,000. A judge in float64 decides about each row: right, right but for
+    ties and rounding, or wrong.
 
     candidate: a function of logits `(batch, vocab)`, and of token ids where it names a parameter
         `token_ids`, `lengths`, `prompt_ids`, `generated_ids` or `history` (`candidates.ROLES`).
+        Where none of these says which tokens are the prompt's, no text has a prompt.
     claim: a processor such as `TopP(0.9)` or a pipeline; any function `(logits, history) -> logits`
         that is right in float64; an object with `rule` and `judge`; or None for the laws alone.
-    examples: how many batches. rows: the largest batch; wide rows come alone. Of batches with more
-        than eight rows, a spread of eight is also asked for alone.
+    examples: how many batches. rows: the largest batch, all sizes up to which are then drawn as
+        often; wide rows come alone. Of batches with more than eight rows, a spread of eight is also
+        asked for alone.
     seed: of the examples; the same seed gives the same examples.
     widths: the smallest and the largest vocabulary; as a rule from 1, or k for top-k, to 200,000.
     format: of the logits: float32, float16, bfloat16 (torch alone has it) or float64.
@@ -100,7 +108,8 @@ def check_processor(
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
-    rows = checked_integer("rows", rows, 1, MOST_ROWS, f"from 1 to {MOST_ROWS:,}")
+    if rows is not None:
+        rows = checked_integer("rows", rows, 1, MOST_ROWS, f"from 1 to {MOST_ROWS:,}")
     seed = checked_seed(seed)
     expected = check_expected(expected_failures, LAWS)
     calling = Calling(
@@ -115,18 +124,19 @@ def check_processor(
     generator = np.random.default_rng(seed)
     shapes = Shapes(
         widths=widths or (1 if claimed is None else claimed.at_least, WIDEST),
-        most_rows=rows,
         format=format,
         extreme=extreme and (claimed is None or claimed.only_removes),
         equal_lengths=pad_id is None and not made.needs_lengths and not ragged,
     )
+    if rows is not None:
+        shapes = replace(shapes, most_rows=rows, large=rows)
     kept = None if claimed is None or claimed.reads_history else claimed.kept
     made = made.settled(replace(draw_case(generator, shapes), format=format))
     check = _Check(made, claimed, in_place=in_place)
     found: dict[str, Finding] = {}
     drawn = 0
     for index in range(examples):
-        case = draw_case(generator, shapes, kept)
+        case = draw_case(generator, _shapes_of(shapes, index), kept)
         if not made.splits_prompts:
             case = replace(case, prompts=tuple(() for _ in case.prompts))
         if not made.reads_history:
@@ -141,7 +151,19 @@ def check_processor(
             if law not in expected:
                 raise CheckFailedError(finding)
             found[law] = finding
-    return Report(examples, tuple(found.values()), expected, rows=drawn)
+    notes: tuple[str, ...] = ()
+    if made.reads_history and not made.splits_prompts:
+        notes = (f"no text had a prompt: {made.name} is not told where one ends",)
+    return Report(examples, tuple(found.values()), expected, notes, rows=drawn)
+
+
+def _shapes_of(shapes: Shapes, index: int) -> Shapes:
+    """The shapes of one example."""
+    turn, rest = divmod(index, _WIDE_EVERY)
+    width = _WIDE[turn % len(_WIDE)]
+    if rest < _WIDE_EVERY - 1 or not shapes.widths[0] <= width <= shapes.widths[1]:
+        return shapes
+    return replace(shapes, widths=(width, width))
 
 
 class _Check:
@@ -211,9 +233,14 @@ class _Check:
             with np.errstate(all="ignore"):
                 verdict = self.claim.judge.judge(rows[row], answer.values[row], history, unit)
             if verdict.outcome is Outcome.WRONG:
-                if any(not _same(answer, self.candidate(case)) for _ in range(20)):
-                    yield "deterministic", "calls with the same input differ"
+                yield from self._unsteady(case, answer)
                 yield "claim", f"row {row}: {verdict.why}"
+
+    def _unsteady(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        """Many calls with one input, before a difference is put down to something else."""
+        calls = min(200, max(20, 1_000_000 // case.logits.size))
+        if any(not _same(answer, self.candidate(case)) for _ in range(calls)):
+            yield "deterministic", "calls with the same input differ"
 
     def _batches(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         """Other batches of the same rows."""
@@ -221,6 +248,7 @@ class _Check:
             for padding in (1, 4):
                 other = self.candidate(case, padding)
                 if self._differ(case, answer, other):
+                    yield from self._unsteady(case, answer)
                     yield "padding", f"{padding} more columns change{_where(answer, other)}"
         if len(case) == 1 or self.example % 2:  # dear, and as likely in any example
             return
@@ -230,11 +258,30 @@ class _Check:
         stacked[chosen] = np.concatenate(rows)
         if self._differ(case, answer, replace(answer, values=stacked)):
             where = _where(answer, replace(answer, values=stacked))
+            yield from self._unsteady(case, answer)
             yield "alone", f"alone and in the batch differ{where}"
         turned = self.candidate(case.select(list(reversed(range(len(case))))))
         turned = replace(turned, values=turned.values[::-1])
         if self._differ(case, answer, turned):
+            yield from self._unsteady(case, answer)
             yield "order", f"the reversed batch differs{_where(answer, turned)}"
+        if not answer.is_as_it_was():
+            yield "kept", "a result changed when the function was called with another batch"
+        if self.example % 4 == 0 and self.candidate.batched:
+            yield from self._part(case, answer)
+
+    def _part(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        """The same rows as `wide[:, :vocab]`, which is not contiguous, as of a padded head."""
+        try:
+            part = self.candidate(case, part=True)
+        except CandidateError as error:
+            yield "layout", f"with logits that are wide[:, :{case.logits.shape[1]}], {error}"
+            return
+        if self._differ(case, answer, part):
+            yield from self._unsteady(case, answer)
+            yield "layout", f"as a part of a wider array a row differs{_where(answer, part)}"
+        if part.written and not answer.written:
+            yield "layout", "what stands beside the logits in a wider array was written to"
 
     def _remembered(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         """An earlier case gives what it gave before."""

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from decoding.errors import ParameterError, require
 from decoding.history import History
+from decoding.processors import TopK
+from decoding.testing.address_laws import broken_addresses
 from decoding.testing.candidates import Arrays, CandidateError
 from decoding.testing.cases import Case, Shapes, draw_case
 from decoding.testing.claims import Claim, claim_of
+from decoding.testing.draw_counts import PAIR_TESTS, DrawCounts
 from decoding.testing.draws import Draw, Tokens
 from decoding.testing.fed_laws import law_of_inverse, law_of_race
 from decoding.testing.reports import (
@@ -23,30 +26,28 @@ from decoding.testing.reports import (
     checked_seed,
     described,
 )
-from decoding.testing.statistics import (
-    cells_of,
-    chi_square,
-    chi_square_tail,
-    log_e_value,
-    sample_size,
-)
+from decoding.testing.statistics import cells_of, sample_size
+from decoding.testing.wide_laws import broken_wide, wide_row
 from decoding.typing import Anything
 
 SAMPLER_LAWS = {
     "answers": "it returns a token of the vocabulary for every row",
     "possible": "a token of probability 0 is never drawn",
+    "ties": "of equal logits the lowest id is taken, where TopK(1, keep_ties=False) is claimed",
     "deterministic": "the same logits and the same randomness give the same token",
     "alone": "a row draws the same token alone, in a batch and at another place in it",
     "exact": "the distribution, computed from the randomness that is fed, is the claimed one",
     "distribution": "tokens are drawn with the claimed probabilities",
     "seed": "over seeds, tokens are drawn with the claimed probabilities",
     "position": "over positions, tokens are drawn with the claimed probabilities",
-    "independent rows": "two rows of a batch agree as often as independent draws as claimed do",
-    "independent draws": "a draw agrees with the one before as often as independent ones do",
+    "independent rows": "the tokens of two rows of a batch are independent",
+    "independent draws": "a token and the one drawn before are independent",
     "logprob": "the logprob that comes with a token is that of the claimed distribution",
-    "all seeds": "seeds that differ only above 16 bits draw differently",
-    "seeds and positions": "seed and position are not added: pairs of one sum draw differently",
-    "wide seeds": "seeds that differ only above 32 bits draw differently",
+    "wide": "tokens of a large vocabulary are drawn with the claimed probabilities",
+    "all seeds": "seeds that differ in one of 32 bits draw differently",
+    "wide seeds": "seeds that differ in a bit above these draw differently",
+    "all positions": "positions that differ in one of 17 bits draw differently",
+    "seeds and positions": "no other seed draws at the next position what this one draws now",
 }
 """The laws that `check_sampler` checks, by the names that `expected_failures` takes."""
 
@@ -54,7 +55,9 @@ Row = NDArray[np.float64]
 _EMPTY = History.empty(1)
 _CHUNK = 1024
 _CLEAR = 1e-3
-_KINDS = ((64, 2.0, False), (200, 3.0, True), (4, 1.0, False))
+_ENDS = 0.15
+"""The share of examples that are fed the smallest and the largest numbers."""
+_KINDS = ((64, 2.0, False), (200, 3.0, True), (4, 1.0, False), (64, 0.05, False))
 """Of rows whose distribution is compared: the width, the scale, and whether tokens are masked."""
 _NEARLY_SURE = ((8, 0.3, False),)
 _AHEAD = 6.0
@@ -83,7 +86,8 @@ def check_sampler(
         logprobs, which are then compared with the claim's. Where `u`, `uniforms` or `words`
         can be fed, its distribution is computed and nothing is left to chance; else it draws.
     claim: a processor such as `TopP(0.9)`, a pipeline, or any function `(logits, history) ->
-        logits` that is right in float64; `Temperature(1.0)` claims the softmax itself.
+        logits` that is right in float64. `Temperature(1.0)` claims the softmax itself, `TopK(1)`
+        the likeliest token, `TopK(1, keep_ties=False)` of equal ones that of the lowest id.
     tv: the total variation distance to be seen; it decides how many draws there are.
     alpha: the probability of an alarm without a fault, over all tests of this call together.
     miss: the probability that a fault of size `tv`, in one of the rows drawn from, is missed.
@@ -134,9 +138,10 @@ class _SamplerCheck:
         self.draw, self.claim, self.seed = draw, claim, seed
         self.tv, self.miss = tv, miss
         self.notes: list[str] = []
+        self._is_greedy = claim.definition == TopK(1, keep_ties=False)
         self.rows = list(_law_rows(claim))
-        # At most two streams of draws; each is tested for probabilities and three independences.
-        self.alpha = alpha / (8.0 * max(1, len(self.rows)))
+        # At most two streams of draws from each row, and a wide row.
+        self.alpha = alpha / (2.0 * (1 + PAIR_TESTS) * max(1, len(self.rows)) + 1.0)
 
     def laws(self, examples: int, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
         """Every law that does not hold, why, and the case."""
@@ -149,24 +154,45 @@ class _SamplerCheck:
             else:
                 yield from self._drawn()
                 yield from self._addresses(seed_bits)
+            yield from self._wide()
         except CandidateError as error:
             yield "answers", str(error), None
 
     def _examples(self, examples: int) -> Iterator[tuple[str, str, Case | None]]:
         generator = np.random.default_rng(self.seed)
+        yield from self._generators()
         shapes = Shapes(
             widths=(self.claim.at_least, 2000), extreme=self.claim.only_removes, most_tokens=0
         )
         for _ in range(examples):
             case = draw_case(generator, shapes)
             logits = case.logits.astype(np.float32)
-            given = self._randomness(len(case), logits.shape[1], int(generator.integers(2**31)))
+            rows, vocab = logits.shape
+            given = self._randomness(rows, vocab, int(generator.integers(2**31)))
+            if generator.random() < _ENDS:
+                given |= _ends(rows, vocab, generator)
             tokens = self.draw(logits, **given)
             for row, token in enumerate(tokens.tolist()):
                 if not self._may_draw(logits[row].astype(np.float64), token):
-                    yield "possible", f"row {row} drew token {token}", case.select([row])
+                    why = f"row {row} drew token {token}{_fed(self.draw, given, row)}"
+                    yield "possible", why, case.select([row])
+                first = int(logits[row].argmax())
+                if self._is_greedy and token != first and logits[row, token] == logits[row, first]:
+                    why = f"of the equal logits of tokens {first} and {token} it took the latter"
+                    yield "ties", why, case.select([row])
             if self.draw.is_fed:
                 yield from self._repeated(case, logits, given, tokens)
+
+    def _generators(self) -> Iterator[tuple[str, str, Case | None]]:
+        """Two generators of the same seed draw the same tokens."""
+        logits = np.zeros((1, 64), np.float32)
+        drawn = []
+        for _ in range(2):
+            self.draw.renew()
+            drawn.append([int(self.draw(logits)[0]) for _ in range(32)])
+        if "generator" in self.draw.roles and drawn[0] != drawn[1]:
+            why = f"generators of one seed drew {drawn[0][:8]} ... and {drawn[1][:8]} ..."
+            yield "deterministic", why, _case(logits[0].astype(np.float64))
 
     def _repeated(
         self, case: Case, logits: NDArray[np.float32], given: dict[str, Anything], tokens: Tokens
@@ -233,7 +259,10 @@ class _SamplerCheck:
                     f" {worst} has probability {law[worst]:.6g}, claimed {probs[worst]:.6g}"
                 )
                 yield "exact", why, _case(short)
-        self.notes.append("exact: nothing was left to chance; no false alarm is possible")
+        self.notes.append(
+            "exact: narrow rows are computed, and tokens are drawn from a wide one; a false alarm has"
+            f" probability {self.alpha:.2g} at most"
+        )
 
     def _probs(self, row: Row) -> Row:
         made = self.claim.expected(row, _EMPTY)
@@ -281,56 +310,31 @@ class _SamplerCheck:
         number: Callable[[int, int], dict[str, Anything]],
         draws: int,
     ) -> Iterator[tuple[str, str, Case | None]]:
-        case, probs = _case(row), self._probs(row)
-        cells = cells_of(probs)
+        case = _case(row)
+        counts = DrawCounts(law, self._probs(row))
         rows = self._chunk(law)
         logits = np.tile(row.astype(np.float32), (rows, 1))
-        masses: Row = np.bincount(cells[cells >= 0], probs[cells >= 0]).astype(np.float64)
-        same = float(np.dot(probs, probs))
-        totals = {law: np.zeros(len(masses), np.int64)}
-        # Overlapping pairs depend on each other: even calls with the ones before, and odd ones.
-        pairs = {
-            (name, parity): np.zeros(2, np.int64)
-            for name, parity in (
-                ("independent rows", 0),
-                *(("independent draws", i) for i in (0, 1)),
-            )
-        }
-        agreeing = np.array([same, 1.0 - same])
-        last: Tokens | None = None
         done = call = 0
         while done < draws:
-            tokens = self.draw(
-                logits, **number(call if rows == 1 or self._one_seed(law) else done, rows)
-            )
+            start = call if rows == 1 or self._one_seed(law) else done
+            tokens = self.draw(logits, **number(start, rows))
             call += 1
-            if (cells[tokens] < 0).any():
-                token = int(tokens[cells[tokens] < 0][0])
-                yield "possible", f"drew token {token}, of probability 0", case
+            impossible = counts.impossible(tokens)
+            if impossible is not None:
+                yield "possible", f"drew token {impossible}, of probability 0", case
                 return
+            counts.add(tokens)
             done += rows
-            totals[law] += np.bincount(cells[tokens], minlength=len(masses))
-            if rows > 1:
-                agree = int((tokens[0 : rows - 1 : 2] == tokens[1:rows:2]).sum())
-                pairs["independent rows", 0] += (agree, len(tokens[1:rows:2]) - agree)
-            if last is not None:
-                agree = int((tokens == last).sum())
-                pairs["independent draws", call % 2] += (agree, rows - agree)
-            last = tokens
             if call & (call - 1) == 0 and done < draws:
-                for name, counts, expected in self._tests(
-                    law, totals[law], masses, pairs, agreeing
-                ):
-                    if log_e_value(counts, expected) > math.log(2.0 / self.alpha):
-                        yield name, _unlikely(counts, expected, "e-value"), case
+                for cells in counts.tests():
+                    log_e = cells.log_e()
+                    if log_e > math.log(2.0 / self.alpha):
+                        yield cells.law, cells.report(math.exp(-log_e)), case
                         return
-        for name, counts, expected in self._tests(law, totals[law], masses, pairs, agreeing):
-            if counts.sum() * expected.min() < 5.0:
-                chance = math.exp(-max(0.0, log_e_value(counts, expected)))
-            else:
-                chance = chi_square_tail(chi_square(counts, expected), len(expected) - 1)
+        for cells in counts.tests():
+            chance = cells.chance()
             if chance < self.alpha / 2.0:
-                yield name, _unlikely(counts, expected, f"probability {chance:.2g}"), case
+                yield cells.law, cells.report(chance), case
                 return
 
     def _one_seed(self, law: str) -> bool:
@@ -341,20 +345,6 @@ class _SamplerCheck:
         if not self.draw.batched:
             return 1
         return 16 if self._one_seed(law) else _CHUNK
-
-    @staticmethod
-    def _tests(
-        law: str,
-        counts: NDArray[np.int64],
-        masses: Row,
-        pairs: dict[tuple[str, int], NDArray[np.int64]],
-        agreeing: Row,
-    ) -> Iterator[tuple[str, NDArray[np.int64], Row]]:
-        if len(masses) > 1:
-            yield law, counts, masses
-        for (name, _), found in pairs.items():
-            if found.sum() and agreeing.min() > 1e-9:
-                yield name, found, agreeing
 
     def _logprobs(self) -> Iterator[tuple[str, str, Case | None]]:
         """The reported logprobs, on rows that are clear of the claim's cuts."""
@@ -377,30 +367,29 @@ class _SamplerCheck:
                 return
 
     def _addresses(self, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
-        """Seeds and positions that differ in a way that is often lost draw different tokens.
+        flat = np.zeros(64)
+        kept = int(self.claim.kept(flat).sum())
+        for law, why in broken_addresses(self.draw, kept, seed_bits):
+            yield law, why, _case(flat)
 
-        32 tokens of a flat row of 64 are equal with probability 64⁻³¹ where none is lost.
-        """
-        steps = np.arange(32)
-        roles = set(self.draw.roles)
-        found: list[tuple[str, str, Anything, Anything]] = []
-        if roles & {"seed", "seeds"}:
-            found.append(("all seeds", "42 + k · 2¹⁶", 42 + (steps << 16), steps * 0))
-            if seed_bits == 64:
-                found.append(("wide seeds", "42 + k · 2³²", 42 + (steps << 32), steps * 0))
-            if roles & {"position", "positions"}:
-                law = "seeds and positions"
-                found.append((law, "42 + k at positions 40 − k", 42 + steps, 40 - steps))
-                found.append((law, "64 + k at positions k", 64 + steps, steps))
-        logits = np.zeros((1, 64), np.float32)
-        for law, shown, seeds, positions in found:
-            tokens = {
-                int(self.draw(logits, seeds=seeds[i : i + 1], positions=positions[i : i + 1])[0])
-                for i in range(32)
-            }
-            if len(tokens) == 1:
-                why = f"the seeds {shown}, k from 0 to 31, all drew token {tokens.pop()} of 64"
-                yield law, why, _case(np.zeros(64))
+    def _wide(self) -> Iterator[tuple[str, str, Case | None]]:
+        row = wide_row()
+        probs = self._probs(row)
+        for law, why in broken_wide(self.draw, row, probs, self.alpha, self._randomness):
+            yield law, why, _case(row)
+
+
+def _fed(draw: Draw, given: dict[str, Anything], row: int) -> str:
+    """What a row was fed, for a message."""
+    return f" for u = {float(given['u'][row])!r}" if "u" in draw.roles else ""
+
+
+def _ends(rows: int, vocab: int, generator: np.random.Generator) -> dict[str, Anything]:
+    """Numbers from both ends of what is handed over."""
+    high = generator.random((rows, vocab)) < generator.choice([0.05, 0.5, 0.95])
+    uniforms = np.where(high, 1.0 - 2.0**-53, 2.0**-53)
+    words = np.where(high, np.uint64(2**64 - 1), np.uint64(0))
+    return {"u": uniforms[:, 0].copy(), "uniforms": uniforms, "words": words}
 
 
 def _law_rows(claim: Claim, kinds: tuple[tuple[int, float, bool], ...] = _KINDS) -> Iterator[Row]:
@@ -408,7 +397,7 @@ def _law_rows(claim: Claim, kinds: tuple[tuple[int, float, bool], ...] = _KINDS)
     generator = np.random.default_rng(11)
     for width, scale, masked in kinds:
         for _ in range(50):
-            row = np.round(generator.standard_normal(width) * scale, 2)
+            row = np.round(generator.standard_normal(width) * scale, 2 if scale >= 0.1 else 6)
             if kinds is _NEARLY_SURE:
                 row[0] += _AHEAD
             if width == 200:
@@ -426,14 +415,3 @@ def _law_rows(claim: Claim, kinds: tuple[tuple[int, float, bool], ...] = _KINDS)
 
 def _case(row: Row) -> Case:
     return Case(row[np.newaxis].astype(np.float32), ((),), ((),))
-
-
-def _unlikely(counts: NDArray[np.int64], expected: Row, judged: str) -> str:
-    total = int(counts.sum())
-    shares = counts / total
-    distance = float(np.abs(shares - expected).sum() / 2.0)
-    worst = int(np.abs(shares - expected).argmax())
-    return (
-        f"after {total:,} draws the total variation distance is about {distance:.3g}; cell {worst}"
-        f" has share {shares[worst]:.4g}, claimed {expected[worst]:.4g} ({judged} under the claim)"
-    )

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from decoding.testing.cases import Case, rounded
 
+_Part = TypeVar("_Part")
 _MOST_TRIES = 400
+_MOST_LOGITS = 20_000_000
+_ALONE = 8
+"""The most rows of a batch that are tried alone before parts of it are."""
+
+
+def fewer(parts: tuple[_Part, ...]) -> Iterator[tuple[_Part, ...]]:
+    """The parts without a half of them, without a quarter, at last without one of them.
+
+    >>> list(fewer((1, 2, 3)))
+    [(2, 3), (1, 3), (1, 2)]
+    """
+    size = max(1, len(parts) // 2)
+    while size:
+        for start in range(0, len(parts), size):
+            yield parts[:start] + parts[start + size :]
+        size //= 2
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], most_tries: int = _MOST_TRIES) -> Case:
     """The smallest case found for which `fails` holds; `case` itself if none is smaller."""
-    tries = 0
+    tries = logits = 0
     improved = True
     while improved:
         improved = False
         for smaller in _smaller(case):
             tries += 1
-            if tries > most_tries:
+            logits += smaller.logits.size
+            if tries > most_tries or logits > _MOST_LOGITS:
                 return case
             if fails(smaller):
                 case, improved = smaller, True
@@ -32,11 +51,10 @@ def _smaller(case: Case) -> Iterator[Case]:
     """Simpler cases, the boldest first."""
     rows, width = case.logits.shape
     if rows > 1:
-        for row in range(rows):
+        for row in range(min(rows, _ALONE)):
             yield case.select([row])
-        if rows > 2:
-            for row in range(rows):
-                yield case.select([other for other in range(rows) if other != row])
+        for chosen in fewer(tuple(range(rows))):
+            yield case.select(list(chosen))
     size = width // 2
     while size:
         for start in range(0, width - size + 1, max(size, width // 16)):

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 
 from decoding.bounded_repr import shown
 from decoding.errors import ParameterError
 from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, checked_seed
+from decoding.testing.shrinking import fewer
 from decoding.typing import Anything
 
 STREAM_LAWS = {
@@ -31,7 +31,6 @@ STREAM_LAWS = {
 }
 """The laws that `check_stream` checks, by the names that `expected_failures` takes."""
 
-_Part = TypeVar("_Part")
 _new_decoder = getincrementaldecoder("utf-8")
 
 _ALPHABETS = (
@@ -383,19 +382,10 @@ def _shrunk(script: Script, fails: Callable[[Script], bool]) -> Script:
     return script
 
 
-def _fewer(parts: tuple[_Part, ...]) -> Iterator[tuple[_Part, ...]]:
-    """The parts without a half of them, without a quarter, at last without one of them."""
-    size = max(1, len(parts) // 2)
-    while size:
-        for start in range(0, len(parts), size):
-            yield parts[:start] + parts[start + size :]
-        size //= 2
-
-
 def _smaller(script: Script) -> Iterator[Script]:
     tokens, stops = script.tokens, script.stops
-    yield from (replace(script, stops=fewer) for fewer in _fewer(stops))
-    yield from (replace(script, tokens=fewer) for fewer in _fewer(tokens))
+    yield from (replace(script, stops=fewer) for fewer in fewer(stops))
+    yield from (replace(script, tokens=fewer) for fewer in fewer(tokens))
     if len(tokens) > 1:
         yield replace(script, tokens=(b"".join(tokens),))
     for index in range(len(tokens) - 1):

@@ -58,16 +58,19 @@ def _differing(logits: Row, result: Row, expected: Row, unit: float, *, shift: b
         return ""
     want, got = expected[kept], result[kept]
     scale = np.abs(want) + np.abs(np.where(logits[kept] > -np.inf, logits[kept], 0.0))
+    top = want.argmax()
+    moved = float(got[top] - want[top]) if shift else 0.0
     if shift:
-        top = want.argmax()
         scale = scale + np.abs(want[top]) + np.abs(got[top])
-        got = got - got[top] + want[top]
-    off = np.abs(got - want) > 1e-6 + 4.0 * max(unit, UNITS["float32"]) * scale
-    off &= scale < largest_of(unit)
+    band = 1e-6 + 4.0 * max(unit, UNITS["float32"]) * scale
+    off = (np.abs(got - moved - want) > band) & (scale < largest_of(unit))
     if not off.any():
         return ""
-    token = int(kept[np.flatnonzero(off)[0]])
-    value = expected[token]
+    if shift and (np.abs(got - want) > band).sum() <= off.sum():
+        # Nothing was added to the others: the largest logit is itself wrong.
+        moved, off = 0.0, np.abs(got - want) > band
+    at = int(off.argmax())
+    token, value = int(kept[at]), want[at] + moved
     return f"token {token}: logit {logits[token]:.9g} became {result[token]:.9g}, not {value:.9g}"
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from decoding.grammar.numbers.digits import decimals
 from decoding.grammar.numbers.number_nfa import DIGITS, number_nfa, shortest_of_one
 from decoding.grammar.numbers.ranges import NumberRange, is_member
-from decoding.grammar.numbers.signs import signs
 from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, moves_of, trimmed
 from decoding.grammar.regular.work import remembered
 

@@ -79,7 +79,7 @@ FAULTS: list[tuple[Any, Any, str]] = [
     (s.top_p_in_float64_forgets, P, "format"),
     (s.temperature_along_the_batch, T, "claim"),
     (s.top_p_without_maximum, P, "finite"),
-    (s.top_p_of_one_row, P, "alone"),
+    (s.top_p_of_one_row, P, "claim"),
     (s.repetition_of_the_last, R, "claim"),
     (s.top_p_unsorted, P, "claim"),
     (s.top_p_without_the_crossing, P, "support"),
