@@ -14,6 +14,7 @@ from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.kernels.grammar import layout, walk, whitespace
 from decoding.kernels.grammar.layout import (
+    ALTERNATIVE,
     AUTOMATON,
     CONFIG,
     ENTRY,
@@ -130,9 +131,37 @@ class Configurations:
         if self.frame(place, FRAME.LAST) < fields[kind + TYPE.ORDERED] - 1:
             return False  # a key that was passed over may not come, nor another before its turn
         if fields[kind + TYPE.EXTRA] >= 0:
-            return True
+            return self._fits_undeclared(place)
         everyone = (1 << int(fields[kind + TYPE.ALTERNATIVE_COUNT])) - 1
         return not fields[kind + TYPE.BOUNDED] and self.frame(place, FRAME.ALIVE) == everyone
+
+    def _fits_undeclared(self, place: Sequence[int] | Configuration) -> bool:
+        """Whether a key that no schema names may come, next to all that are still required.
+
+        Keys that a key requires which may not come count as required: the answer is never wrong
+        where it is yes.
+        """
+        fields, node = self.store.dfa.fields, int(place[CONFIG.FRAME])
+        kind = self.frame(place, FRAME.TYPE)
+        words = int(fields[kind + TYPE.WORDS])
+        word, bit = divmod(int(fields[kind + TYPE.EXTRA]), layout.WORD)
+        left = self._frames[node + layout.FRAME_SIZE :][:words]
+        if not left[word] >> bit & 1:
+            return False
+        count, alive = self.frame(place, FRAME.COUNT), self.frame(place, FRAME.ALIVE)
+        for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
+            choice = int(fields[fields[kind + TYPE.ALTERNATIVES] + index])
+            listed = fields[choice + layout.ALTERNATIVE_SIZE :]
+            if not alive >> index & 1 or not listed[words + word] >> bit & 1:
+                continue
+            maximum = fields[choice + ALTERNATIVE.MAXIMUM]
+            dependencies = int(fields[choice + ALTERNATIVE.DEPENDENCY_COUNT])
+            rows = listed[2 * words :][: dependencies * (1 + words)].reshape(-1, 1 + words)
+            needed = np.bitwise_or.reduce(rows[:, 1:], axis=0) | listed[:words]
+            missing = sum(int(one).bit_count() for one in needed & left)
+            if maximum < 0 or count + 1 + missing <= maximum:
+                return True
+        return False
 
     def can_always_go_on(self, place: Sequence[int] | Configuration) -> bool:
         """Whether every continuation of a key or item that must differ can still differ."""
