@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from decoding.bounded_repr import shown
 from decoding.grammar.json.cardinality import MAX_MEMBERS, can_always_go_on, members
-from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
+from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.tracked_values import value_key
+from decoding.grammar.regular.expressions import least
 from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tracked_values
 from decoding.grammar.schema.report import Remark, Report
 
