@@ -13,8 +13,8 @@ from decoding.errors import ParameterError, ShapeError, require
 from decoding.history import History
 from decoding.pipeline import Pipeline
 from decoding.processors.feedback import Feedback
-from decoding.sampling.batch import Sampler
-from decoding.typing import Rows
+from decoding.sampling.batch import Sampler, States
+from decoding.typing import Logits, Processor, Rows
 
 
 class Part(NamedTuple):
@@ -67,6 +67,19 @@ def parts_of(
 def has_feedback(pipeline: Pipeline) -> bool:
     """Whether what a pipeline does depends on how likely the tokens before were."""
     return any(isinstance(item, Feedback) for item in pipeline.processors)
+
+
+def processed(
+    pipeline: Pipeline, rows: Logits, history: History, states: States
+) -> Iterator[tuple[Processor, Logits]]:
+    """Each processor of a pipeline and the rows after it; states: of its feedbacks, in all rows."""
+    waiting, seen = iter(states), history.read_only()
+    for processor in pipeline.processors:
+        if isinstance(processor, Feedback):
+            rows = processor.filter(rows, [next(waiting)] * len(rows))
+        else:
+            rows = processor(rows, seen)
+        yield processor, rows
 
 
 _Made_co = TypeVar("_Made_co", covariant=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from decoding.audit.claims import NOTHING, Claim, Predictor
 from decoding.audit.forward import Chunks, chunks_of, reference_logits
 from decoding.audit.noise import PHILOX, NoiseLaw
+from decoding.audit.positions import processed
 from decoding.audit.request import request_of
 from decoding.audit.transcript import transcript_of
 from decoding.engine.prompts import Inputs
@@ -22,7 +23,6 @@ from decoding.logits import as_logits
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
-from decoding.processors.feedback import Feedback
 from decoding.sampling.batch import States
 from decoding.typing import Anything, ForwardFunction, Logits, Processor, Rows
 
@@ -176,14 +176,9 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
 def _stages(claim: Claim, drawn: _Drawn) -> Iterator[tuple[str, NDArray[Any]]]:
     """The row `(vocab,)` before the pipeline and after each processor."""
     row: Logits = drawn.row.astype(np.float64)
-    waiting = iter(drawn.states)
     yield "logits", row[0]
-    for item in claim.pipeline.processors:
-        if isinstance(item, Feedback):
-            row = item.filter(row, [next(waiting)])
-        else:
-            row = item(row, drawn.history.read_only())
-        yield shown(item), row[0]
+    for item, edited in processed(claim.pipeline, row, drawn.history, drawn.states):
+        yield shown(item), edited[0]
 
 
 def _remover(stages: Sequence[tuple[str, NDArray[Any]]], token: int) -> str | None:

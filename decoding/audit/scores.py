@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.audit.forward import CHUNK, Chunks, reference_logits
-from decoding.audit.positions import BySize, has_feedback, parts_of
+from decoding.audit.positions import BySize, has_feedback, parts_of, processed
 from decoding.audit.request import request_of
 from decoding.audit.transcript import transcript_of
 from decoding.engine.prompts import Inputs
@@ -22,7 +22,6 @@ from decoding.logits import as_logits
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, as_pipeline
-from decoding.processors.feedback import Feedback
 from decoding.sampling.batch import Sample, Sampler, States
 from decoding.sampling.given import TokenDescriber
 from decoding.typing import Anything, ForwardFunction, Logits, Processor, Rows
@@ -236,17 +235,11 @@ class _Trace:
     @classmethod
     def of(cls, pipeline: Pipeline, logits: Logits, history: History, states: States) -> _Trace:
         rows: Logits = logits.astype(np.float64)
-        waiting = iter(states)
         names: list[str] = []
         gone: list[NDArray[np.bool_]] = []
         alive = rows > -np.inf
-        seen = history.read_only()
-        for processor in pipeline.processors:
-            if isinstance(processor, Feedback):
-                rows = processor.filter(rows, [next(waiting)] * len(rows))
-            else:
-                rows = processor(rows, seen)
-            after = rows > -np.inf
+        for processor, edited in processed(pipeline, rows, history, states):
+            after = edited > -np.inf
             if (alive & ~after).any():
                 names.append(shown(processor))
                 gone.append(alive & ~after)

@@ -100,7 +100,7 @@ class Verification:
     tokens: tuple[TokenCheck, ...]
     log_e_value: float
     rejected_at: int | None
-    alternative: Alternative | None
+    alternative: Alternative | None = None
 
     @property
     def accepted(self) -> bool:
@@ -183,11 +183,10 @@ def verify_logits(
         ShapeError: not one row of logits a token.
         DecodingError: a row is no logits.
     """
-    rows = in_memory(logits)
-    found = check_claim(rows, prompt, tokens, claim, assumptions, forced=forced)
+    text = _Text.of(logits, prompt, tokens, forced)
+    found = _tested(claim, text, assumptions)
     if found.accepted:
         return found
-    text = _Text(rows, tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced))
     return replace(found, alternative=_explanation(claim, text, assumptions))
 
 
@@ -201,13 +200,7 @@ def check_claim(
     forced: Collection[int] = (),
 ) -> Verification:
     """`verify_logits` without the search for alternatives, which takes most of its time."""
-    text = _Text(
-        in_memory(logits), tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced)
-    )
-    outcome = _tested(claim, text, assumptions)
-    return Verification(
-        claim, assumptions, outcome.tokens, outcome.log_e_value, outcome.rejected_at, None
-    )
+    return _tested(claim, _Text.of(logits, prompt, tokens, forced), assumptions)
 
 
 class _Text(NamedTuple):
@@ -218,32 +211,25 @@ class _Text(NamedTuple):
     token_ids: tuple[int, ...]
     forced: frozenset[int]
 
+    @classmethod
+    def of(
+        cls, logits: Rows | Chunks, prompt: Sequence[int], tokens: Anything, forced: Collection[int]
+    ) -> _Text:
+        """A text as `verify_logits` is given it."""
+        token_ids = transcript_of(tokens).token_ids
+        return cls(in_memory(logits), tuple(prompt), token_ids, frozenset(forced))
+
     def first(self, count: int) -> _Text:
         """Its first tokens."""
         return self._replace(rows=self.rows[:count], token_ids=self.token_ids[:count])
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    tokens: tuple[TokenCheck, ...]
-    log_e_value: float
-    rejected_at: int | None
-
-
-def _tested(
-    claim: Claim,
-    text: _Text,
-    assumptions: Assumptions,
-) -> _Outcome:
+def _tested(claim: Claim, text: _Text, assumptions: Assumptions) -> Verification:
     test = _predictions_tested if claim.predicts else _distribution_tested
     return test(claim, text, assumptions)
 
 
-def _predictions_tested(
-    claim: Claim,
-    text: _Text,
-    assumptions: Assumptions,
-) -> _Outcome:
+def _predictions_tested(claim: Claim, text: _Text, assumptions: Assumptions) -> Verification:
     rows, prompt, token_ids, forced = text
     predictor, process = Predictor(claim), UnexplainedTokens(assumptions)
     checks: list[TokenCheck] = []
@@ -275,14 +261,10 @@ def _predictions_tested(
                 process.observe(explained=verdict != "unexplained")
             shown = None if wanted == NOTHING else wanted
             checks.append(TokenCheck(token, shown, margin, verdict))
-    return _Outcome(tuple(checks), process.log_value, process.rejected_at)
+    return Verification(claim, assumptions, tuple(checks), process.log_value, process.rejected_at)
 
 
-def _distribution_tested(
-    claim: Claim,
-    text: _Text,
-    assumptions: Assumptions,
-) -> _Outcome:
+def _distribution_tested(claim: Claim, text: _Text, assumptions: Assumptions) -> Verification:
     """Likelihood ratios; p is raised to what noise in the logits can make of it.
 
     With independent normal errors of the logits the probability of a token has an expectation of
@@ -324,7 +306,7 @@ def _distribution_tested(
             bound = max(bound, floor + raw[index]) + raised
             process.observe(mixed[:, row] - bound)
             checks.append(TokenCheck(token, None, math.nan, verdict))
-    return _Outcome(tuple(checks), process.log_value, process.rejected_at)
+    return Verification(claim, assumptions, tuple(checks), process.log_value, process.rejected_at)
 
 
 def _greedy_logprobs(
@@ -350,11 +332,7 @@ def _noisy_logprob(
     return largest + math.log(float(np.exp(found - largest).mean()))
 
 
-def _explanation(
-    claim: Claim,
-    text: _Text,
-    assumptions: Assumptions,
-) -> Alternative | None:
+def _explanation(claim: Claim, text: _Text, assumptions: Assumptions) -> Alternative | None:
     """The nearby profile under which the tokens are likeliest."""
     text = text.first(MOST_COMPARED)
     count = len(text.token_ids)

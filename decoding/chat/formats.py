@@ -129,10 +129,7 @@ def reasoning_format(template: str, name: str | None = None) -> ReasoningFormat 
             names = ["none", *(item.name for item in REASONING_FORMATS)]
             raise ParameterError("reasoning", name, f"one of {', '.join(names)}")
         return found
-    tags = (item for item in REASONING_FORMATS if {item.opening, item.closing} & _tags(template))
-    return next(tags, None)
-
-
-def _tags(template: str) -> set[str]:
-    tags = {tag for item in REASONING_FORMATS for tag in (item.opening, item.closing)}
-    return {tag for tag in tags if tag in template}
+    fitting = (
+        item for item in REASONING_FORMATS if item.opening in template or item.closing in template
+    )
+    return next(fitting, None)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from decoding.chat.formats import ToolFormat
 from decoding.errors import ParameterError, require
+from decoding.grammar.regular.expressions import is_spelled
 from decoding.json_steps import loads
 from decoding.request_grammar import Grammar, json_object_text
 
@@ -77,7 +78,7 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
 
 def _tool(function: Mapping[str, Any], path: str) -> Tool:
     name = function.get("name")
-    legal = isinstance(name, str) and 0 < len(name) <= MOST_CHARACTERS and _is_spelled(name)
+    legal = isinstance(name, str) and 0 < len(name) <= MOST_CHARACTERS and is_spelled(name)
     require(f"{path}.name", name, legal, f"text of 1 to {MOST_CHARACTERS} characters")
     parameters = function.get("parameters")
     if parameters is None:
@@ -91,14 +92,6 @@ def _tool(function: Mapping[str, Any], path: str) -> Tool:
     legal = kind == "object" or (isinstance(kind, list) and "object" in kind)
     require(f"{path}.parameters.type", kind, legal, "object")
     return Tool(str(name), text)
-
-
-def _is_spelled(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_tool_choice(

@@ -202,12 +202,14 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
 
 def _tested(matcher: Matcher, text: bytes) -> dict[str, Any]:
     """Report how far a text fits, and which tokens are allowed after that."""
+    from decoding.grammar.tokens.table import allows
+
     count = matcher.count_allowed(text)
     for byte in text[:count]:
         matcher.advance(byte)
     fits = count == len(text) and matcher.is_accepting
     words = matcher.mask()
-    expected = [bytes([byte]) for byte in range(256) if words[byte >> 5] >> (byte & 31) & 1]
+    expected = [bytes([byte]) for byte in range(256) if allows(words, byte)]
     return {
         "fits": fits,
         "bytes_that_fit": count,

@@ -88,11 +88,7 @@ class Explanation:
         return f"runner-up {self.runner_up}: survives"
 
 
-def explain(
-    pipeline: Processor,
-    logits: Rows,
-    history: History | None = None,
-) -> Explanation:
+def explain(pipeline: Processor, logits: Rows, history: History | None = None) -> Explanation:
     """Run a pipeline by definition on one row and measure the row after every stage.
 
     pipeline: a pipeline or a single processor.

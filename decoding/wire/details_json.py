@@ -59,12 +59,7 @@ def _provenance(decoded: Anything) -> Provenance | None:  # JSON
 class _Object:
     """A JSON object with typed access to its members; errors name their path."""
 
-    def __init__(
-        self,
-        place: str,
-        decoded: object,
-        expected: str = "an object",
-    ) -> None:
+    def __init__(self, place: str, decoded: object, expected: str = "an object") -> None:
         if not isinstance(decoded, Mapping):
             raise ParameterError(place, decoded, expected)
         self.place, self.decoded = place, decoded

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.ebnf.syntax import Rules, TokenReference
-from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.table import TokenTable, allow
 
 
 def referenced(
@@ -42,8 +42,7 @@ def _mask(grammar: Rules, mark: TokenReference, tokens: TokenTable) -> NDArray[n
             grammar, mark, "it is an end token, which is allowed only where a text may end"
         )
     mask = tokens.empty_mask()
-    for token in found:
-        mask[token >> 5] |= np.uint32(1 << (token & 31))
+    allow(mask, found)
     return mask
 
 

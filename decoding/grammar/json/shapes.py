@@ -119,10 +119,3 @@ class Graph(Protocol):
 
     def restrict_to(self, number: int, values: Sequence[Any]) -> int:
         """The node of the members of a node that are among some scalars."""
-
-
-def least(one: int | None, other: int | None) -> int | None:
-    """The smaller of two upper bounds; `None` is no bound."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)

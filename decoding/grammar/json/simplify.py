@@ -8,9 +8,9 @@ from dataclasses import replace
 from decoding.errors import GrammarLimitError
 from decoding.grammar.json.array_plan import ArrayPlan, IsEmpty, Meet
 from decoding.grammar.json.cardinality import count_strings
-from decoding.grammar.json.shapes import ArrayShape, ObjectShape, Property, least
+from decoding.grammar.json.shapes import ArrayShape, ObjectShape, Property
 from decoding.grammar.regular import string_sets
-from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
+from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression, least
 
 _DEPENDENT = 1 << 19  # pairs of a key and a key that depends on it, of one object
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.tokens.sweeps import Mask
+from decoding.grammar.tokens.table import allow
 from decoding.grammar.tokens.trie import Trie, below, chain, path
 from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.trie_nodes import TOKEN, TOKEN_AT, copy_twins
@@ -54,7 +55,7 @@ class SplitValues:
                 reached = self.follow(number, path(nodes, position))
                 token = int(nodes[position]) >> TOKEN_AT & TOKEN
                 if reached and token:
-                    mask[token - 1 >> 5] |= np.uint32(1 << (token - 1 & 31))
+                    allow(mask, (token - 1,))
                 rest: NDArray[np.uint64] = below(nodes, position)
                 pending += [(after, rest) for after in reached if len(rest)]
         copy_twins(trie.twins, mask)

@@ -17,6 +17,7 @@ from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.tokens.sweeps import Mask
+from decoding.grammar.tokens.table import allow
 from decoding.grammar.tokens.trie import EVERY_BYTE, MAX_DEPTH, Trie, trie_of
 from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.layout import CONFIG, FRAME, MODE, STATE, VALUE
@@ -159,8 +160,7 @@ class ByteAcceptor:
                 known = self.tokens.empty_mask()
                 for member in self._members(state):
                     known |= self.mask(member)
-            for token in self.tokens.end_token_ids if self.accepts(state) else ():
-                known[token >> 5] |= np.uint32(1 << (token & 31))
+            allow(known, self.tokens.end_token_ids if self.accepts(state) else ())
             self._masks.put(self._numbered + state, known)
         return known
 

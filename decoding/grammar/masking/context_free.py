@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.regular.lazy_dfa import RoomError
+from decoding.grammar.tokens.table import allow, allows
 from decoding.kernels.grammar.earley import EarleyMachine
 from decoding.kernels.grammar.earley_arrays import Network
 from decoding.kernels.grammar.loading import NESTED
@@ -72,7 +73,7 @@ class ContextFreeAcceptor:
         machine = self._machine
         following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
         for symbol, mask in self._marks:
-            if int(mask[token >> 5]) >> (token & 31) & 1:
+            if allows(mask, token):
                 following = machine.join(following, machine.step(state, symbol))
         return following
 
@@ -111,8 +112,7 @@ class ContextFreeAcceptor:
         for trie in (tokens.bare, tokens.quoted):
             self._machine.mask(state, trie.nodes, trie.twins, mask)
         mask |= self.named(state)
-        for token in tokens.end_token_ids if self.accepts(state) else ():
-            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        allow(mask, tokens.end_token_ids if self.accepts(state) else ())
         return mask
 
     def named(self, state: int) -> NDArray[np.uint32]:

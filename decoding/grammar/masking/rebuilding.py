@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from decoding.grammar.masking.acceptor import REJECTED, BoundedAcceptor
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.table import TokenTable, allow
 from decoding.grammar.tokens.trie import below, children, path
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar.trie_nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
@@ -179,8 +179,7 @@ class RebuildingAcceptor:
                 if not self._allow(state, prefix, nodes, mask):
                     pending += self._parts(state, prefix, nodes, mask)
             copy_twins(trie.twins, mask)
-        for token in tokens.end_token_ids if self.accepts(state) else ():
-            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        allow(mask, tokens.end_token_ids if self.accepts(state) else ())
         return mask
 
     def _allow(
@@ -215,5 +214,5 @@ class RebuildingAcceptor:
         if self._ask(state, lambda inner, here: inner.follow(here, text)) == REJECTED:
             return []
         if token:
-            mask[token - 1 >> 5] |= np.uint32(1 << (token - 1 & 31))
+            allow(mask, (token - 1,))
         return [(text, below(nodes, 0))] if int(nodes[0]) >> SIZE_AT > 1 else []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.grammar.protocol import TokenMatcher
+from decoding.grammar.tokens.table import allows
 
 
 def masks_for_draft(
@@ -39,7 +40,8 @@ def masks_for_draft(
     for node, (token, parent) in enumerate(zip(token_ids, parents, strict=True)):
         require("a parent", parent, -1 <= parent < node, f"-1 or a node before node {node}")
         before, after = matchers[1 + parent], None
-        fits[node] = _has(masks[1 + parent], token)
+        mask = masks[1 + parent]
+        fits[node] = 0 <= token < 32 * len(mask) and allows(mask, token)
         if before is not None and fits[node]:
             branch = before.fork()
             if branch.advance(token):
@@ -47,8 +49,3 @@ def masks_for_draft(
                 masks[1 + node] = branch.mask()
         matchers.append(after)
     return masks, fits
-
-
-def _has(mask: NDArray[np.uint32], token: int) -> bool:
-    """Whether a mask allows a token."""
-    return 0 <= token < 32 * len(mask) and bool(int(mask[token >> 5]) >> (token & 31) & 1)

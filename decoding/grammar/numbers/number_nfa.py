@@ -181,9 +181,7 @@ def _exponent_of(value: Fraction) -> int:
     return exponent if value >= Fraction(10) ** exponent else exponent - 1
 
 
-def _sides(
-    piece: NumberRange,
-) -> list[tuple[bool, Fraction, bool, Fraction | None, bool]]:
+def _sides(piece: NumberRange) -> list[tuple[bool, Fraction, bool, Fraction | None, bool]]:
     """Return the bounds of the magnitudes: (minus, low, low_open, high, high_open)."""
     zero = Fraction(0)
     low, high = piece.low, piece.high

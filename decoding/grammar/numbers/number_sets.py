@@ -82,31 +82,31 @@ def count(numbers: NumberSet, enough: int) -> int:
     """The number of members of the set, or `enough` if there are at least so many."""
     found: set[Fraction] = set()
     for part in numbers:
-        point = _point(part)
-        if point is not None:
-            found.add(point)
-        elif part.step is None or part.low is None or part.high is None:
+        members = _members(part)
+        if members is None:
             return enough
-        else:
-            for value in _multiples(part.step, part.low, part.high):
-                if is_member(part, value):
-                    found.add(value)
-                if len(found) >= enough:
-                    return enough
-    return min(len(found), enough)
+        for value in members:
+            found.add(value)
+            if len(found) >= enough:
+                return enough
+    return len(found)
 
 
 def listed(numbers: NumberSet) -> list[Fraction]:
     """The members of a finite set, sorted."""
-    found: set[Fraction] = set()
-    for part in numbers:
-        point = _point(part)
-        if point is not None:
-            found.add(point)
-        elif part.step is not None and part.low is not None and part.high is not None:
-            multiples = _multiples(part.step, part.low, part.high)
-            found.update(value for value in multiples if is_member(part, value))
-    return sorted(found)
+    return sorted({value for part in numbers for value in _members(part) or ()})
+
+
+def _members(part: NumberRange) -> Iterator[Fraction] | None:
+    """The members of a range, or `None` where it has no step or a bound is missing."""
+    point = _point(part)
+    if point is not None:
+        return iter((point,))
+    if part.step is None or part.low is None or part.high is None:
+        return None
+    first, last = ceil(part.low / part.step), floor(part.high / part.step)
+    multiples = (factor * part.step for factor in range(first, min(last, first + _SCANNED) + 1))
+    return (value for value in multiples if is_member(part, value))
 
 
 def _point(part: NumberRange) -> Fraction | None:
@@ -192,24 +192,11 @@ def _normal(part: NumberRange) -> NumberRange | None:
             normalized,
             excluded=frozenset(value for value in part.excluded if is_member(normalized, value)),
         )
-    if (
-        step is None
-        or low is None
-        or high is None
-        or not (normalized.not_steps or normalized.excluded)
-    ):
-        return normalized  # it has members: the excluded numbers are too few to empty it
-    return (
-        normalized
-        if any(is_member(normalized, value) for value in _multiples(step, low, high))
-        else None
-    )
-
-
-def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fraction]:
-    first, last = ceil(low / step), floor(high / step)
-    for factor in range(first, min(last, first + _SCANNED) + 1):
-        yield factor * step
+    if not (normalized.not_steps or normalized.excluded):
+        return normalized
+    members = _members(normalized)
+    # Where there is no step or no bound, what is excluded is too little to empty it.
+    return normalized if members is None or any(True for _ in members) else None
 
 
 def _left_out(part: NumberRange) -> Iterator[NumberRange]:

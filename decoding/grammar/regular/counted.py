@@ -25,6 +25,7 @@ from decoding.grammar.regular.expressions import (
     Repeat,
     Sequence,
     Words,
+    least,
     length_bounds,
 )
 from decoding.grammar.regular.nfa import Nfa, Spelling
@@ -102,7 +103,7 @@ def _split_bounds(expression: Expression) -> Counted:
         for part in expression.parts:
             found = _split_bounds(part)
             bounds = length_bounds(part) or (found.minimum, found.maximum)
-            minimum, maximum = max(minimum, bounds[0]), _least(maximum, bounds[1])
+            minimum, maximum = max(minimum, bounds[0]), least(maximum, bounds[1])
             others.append(ANY_STRING if length_bounds(part) else found.language)
         return Counted(operations.both(others), minimum, maximum)
     parts = expression.parts if isinstance(expression, Sequence) else (expression,)
@@ -120,12 +121,6 @@ def _split_bounds(expression: Expression) -> Counted:
     )
     maximum = None if run.maximum is None else around + run.maximum
     return Counted(language, around + run.minimum, maximum)
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
 
 
 def _is_long(part: Expression) -> bool:

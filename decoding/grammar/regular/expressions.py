@@ -125,6 +125,13 @@ def length_bounds(expression: Expression) -> tuple[int, int | None] | None:
     return None
 
 
+def least(one: int | None, other: int | None) -> int | None:
+    """The smaller of two upper bounds; `None` is no bound."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
 def is_spelled(text: str) -> bool:
     """Whether a string has no lone surrogate, which UTF-8 cannot write.
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from decoding.grammar.json.shapes import least
-from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.expressions import Expression, least
 from decoding.grammar.regular.string_sets import holds
 from decoding.grammar.regular.work import count
 from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction, Literal

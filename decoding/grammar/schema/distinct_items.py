@@ -14,8 +14,9 @@ from decoding.grammar.json.cardinality import (
     may_differ,
     members,
 )
-from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
+from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.tracked_values import value_key
+from decoding.grammar.regular.expressions import least
 from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tracked_values
 from decoding.grammar.schema.report import Remark, Report
 

@@ -226,13 +226,10 @@ def types_of(location: Location) -> int:
 
 def type_of(value: object) -> int:
     """The JSON type of one value, as a bit."""
-    return _TYPES_OF_VALUES.get(type(value), 0) or _type_of_other(value)
-
-
-def _type_of_other(value: object) -> int:
-    if isinstance(value, Mapping):
+    known = _TYPES_OF_VALUES.get(type(value))
+    if known is None and isinstance(value, Mapping):
         return OBJECT
-    return NUMBER if is_number(value) else EVERY_TYPE
+    return known or (NUMBER if is_number(value) else EVERY_TYPE)
 
 
 def plain_scalars(location: Location, report: Report) -> Scalars:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, product
 
-from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property, least
+from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property
 from decoding.grammar.regular import string_sets
-from decoding.grammar.regular.expressions import ANY_STRING, Expression, Words, is_spelled
+from decoding.grammar.regular.expressions import ANY_STRING, Expression, Words, is_spelled, least
 from decoding.grammar.schema.constraints import (
     ArrayConstraints,
     ContainsConstraint,

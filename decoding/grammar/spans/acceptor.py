@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from decoding.grammar.masking.acceptor import REJECTED, Acceptor
 from decoding.grammar.spans.kinds import END, FreeSpan, GrammarSpan, Span, TokenSpan
 from decoding.grammar.tokens.finder import TokenFinder
-from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.table import TokenTable, allow, allows, disallow
 from decoding.kernels.forks import free_after_fork
 
 _MASKS = 64
@@ -112,7 +112,7 @@ class SpanAcceptor:
             return REJECTED
         with self._lock:
             # Where a token may hold the border of two spans, the mask says.
-            if not int(self.mask(state)[token >> 5]) >> (token & 31) & 1:
+            if not allows(self.mask(state), token):
                 return REJECTED
             reached: list[_Position] = []
             for position in self._states[state]:
@@ -139,8 +139,7 @@ class SpanAcceptor:
                 known = self._mask(self._states[state])
                 if self.accepts(state):
                     known = known.copy()
-                    for token in self.tokens.end_token_ids:
-                        known[token >> 5] |= np.uint32(1 << (token & 31))
+                    allow(known, self.tokens.end_token_ids)
                 self._masks[state] = known
                 if len(self._masks) > _MASKS:
                     self._masks.popitem(last=False)
@@ -372,8 +371,7 @@ class SpanAcceptor:
     def _mask_of(self, position: _InFree | _InGrammar | _InTokens) -> NDArray[np.uint32]:
         if isinstance(position, _InTokens):
             mask, token = self.tokens.empty_mask(), self._token(position)
-            if position.offset == 0:
-                mask[token >> 5] |= np.uint32(1 << (token & 31))
+            allow(mask, (token,) if position.offset == 0 else ())
             return mask
         if isinstance(position, _InFree):
             mask = self._finder.any_token
@@ -382,16 +380,12 @@ class SpanAcceptor:
                 for token in self._candidates(position)
                 if not self._moved(position, self.tokens.spelled[token])
             ]
-            mask = mask.copy() if refused else mask
-            for token in refused:
-                mask[token >> 5] &= ~np.uint32(1 << (token & 31))
-            return mask
+            return _without(mask, refused)
         acceptor = self._acceptor(position.span)
         mask = _without(acceptor.mask(position.state), self.tokens.end_token_ids)
         allowed = list(self._crossed(position, acceptor))
         mask = mask.copy() if allowed else mask
-        for token in allowed:
-            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        allow(mask, allowed)
         return mask
 
     def _candidates(self, position: _InFree) -> list[int]:
@@ -462,10 +456,7 @@ def _unfinished(text: bytes, tags: Iterable[bytes]) -> bytes:
 
 def _without(mask: NDArray[np.uint32], token_ids: Iterable[int]) -> NDArray[np.uint32]:
     """A mask without some tokens; the same where it has none of them."""
-    present = [item for item in token_ids if int(mask[item >> 5]) >> (item & 31) & 1]
-    if not present:
-        return mask
-    kept = mask.copy()
-    for item in present:
-        kept[item >> 5] &= ~np.uint32(1 << (item & 31))
+    present = [token for token in token_ids if allows(mask, token)]
+    kept = mask.copy() if present else mask
+    disallow(kept, present)
     return kept

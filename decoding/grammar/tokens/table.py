@@ -85,3 +85,20 @@ def token_table(
         .astype(np.uint8)
         .tobytes(),
     )
+
+
+def allows(mask: NDArray[np.uint32], token: int) -> bool:
+    """Whether the bit of a token below the mask's width is set."""
+    return bool(int(mask[token >> 5]) >> (token & 31) & 1)
+
+
+def allow(mask: NDArray[np.uint32], tokens: Iterable[int]) -> None:
+    """Set the bits of some tokens."""
+    for token in tokens:
+        mask[token >> 5] |= np.uint32(1 << (token & 31))
+
+
+def disallow(mask: NDArray[np.uint32], tokens: Iterable[int]) -> None:
+    """Clear the bits of some tokens."""
+    for token in tokens:
+        mask[token >> 5] &= ~np.uint32(1 << (token & 31))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 
 from decoding.errors import GrammarError
 from decoding.grammar import token_table
@@ -147,6 +148,28 @@ def schema_trials(peer: str, start: Start) -> tuple[Trial, ...]:
             item.trouble,
         )
         for item in SCHEMA_TEXTS
+    )
+
+
+def of_xgrammar() -> tuple[Trial, ...]:
+    """The checks of xgrammar, told that a schema allows what it does not forbid."""
+    from decoding.grammar.peers import xgrammar
+
+    machine = xgrammar.Machine(bytes_table())
+    return schema_trials(
+        f"xgrammar {version('xgrammar')}",
+        lambda schema: xgrammar.compile_json_schema(schema, machine, strict_mode=False).matcher(),
+    )
+
+
+def of_llguidance() -> tuple[Trial, ...]:
+    """The checks of llguidance."""
+    from decoding.grammar.peers import llguidance
+
+    machine = llguidance.Machine(bytes_table())
+    return schema_trials(
+        f"llguidance {version('llguidance')}",
+        lambda schema: llguidance.compile_json_schema(schema, machine).matcher(),
     )
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
 from decoding.testing.peers.trial import Trial
 
-_MODULES = {
-    "transformers": "transformers_trials",
-    "torch": "torch_trials",
-    "vllm": "vllm_trials",
-    "mlx_lm": "mlx_trials",
-    "tgi": "tgi_trials",
-    "xgrammar": "xgrammar_trials",
-    "llguidance": "llguidance_trials",
+_MAKERS = {
+    "transformers": "transformers_trials.trials",
+    "torch": "torch_trials.trials",
+    "vllm": "vllm_trials.trials",
+    "mlx_lm": "mlx_trials.trials",
+    "tgi": "tgi_trials.trials",
+    "xgrammar": "schema_trials.of_xgrammar",
+    "llguidance": "schema_trials.of_llguidance",
 }
+"""By peer: the module and the function that make its trials, if the peer can be imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,10 @@ def all_trials() -> tuple[tuple[Trial, ...], dict[str, str]]:
     """The trials of every peer that can be imported, and why the others cannot."""
     trials: list[Trial] = []
     missing: dict[str, str] = {}
-    for peer, module in _MODULES.items():
+    for peer, place in _MAKERS.items():
+        module, function = place.split(".")
         try:
-            make: Callable[[], tuple[Trial, ...]] = import_module(
-                f"decoding.testing.peers.{module}"
-            ).trials
-            trials += make()
+            trials += getattr(import_module(f"decoding.testing.peers.{module}"), function)()
         except ImportError as error:
             missing[peer] = str(error)
     return tuple(trials), missing

@@ -14,7 +14,12 @@ from decoding.errors import GrammarError, ParameterError
 from decoding.grammar import Machine, compile_json_schema
 from decoding.testing.peers import Trial, Trouble, run_trial
 from decoding.testing.peers.page import BEGIN, END, render, written
-from decoding.testing.peers.schema_trials import SCHEMA_TEXTS, bytes_table, schema_trials
+from decoding.testing.peers.schema_trials import (
+    SCHEMA_TEXTS,
+    bytes_table,
+    of_xgrammar,
+    schema_trials,
+)
 from decoding.testing.peers.tgi_trials import trials
 
 
@@ -74,9 +79,7 @@ def test_this_library_breaks_no_law_of_schemas() -> None:
 
 def test_a_peer_that_passes_keywords_over_is_found() -> None:
     pytest.importorskip("xgrammar")
-    from decoding.testing.peers.xgrammar_trials import trials as xgrammar_trials
-
-    broken = [trial.law for trial in xgrammar_trials() if run_trial(trial).broken]
+    broken = [trial.law for trial in of_xgrammar() if run_trial(trial).broken]
     assert "uniqueItems: an invalid text is refused" in broken
     assert "minProperties: an invalid text is refused" not in broken
 
