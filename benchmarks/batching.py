@@ -86,11 +86,12 @@ def joining(batch: int, rounds: int) -> dict[str, Any]:
     """Microseconds by which a joining and a leaving request delay a step, the median."""
     engine = Engine(LanguageModel(forward=Precomputed(batch + 1)))
     asked = GenerationParameters(
-        max_new_tokens=4 * rounds, seed=7, repetition_penalty=1.1, temperature=0.8, top_k=50
+        max_new_tokens=4 * rounds + batch, seed=7, repetition_penalty=1.1, temperature=0.8, top_k=50
     )
     for row in range(batch):
         engine.submit(Request([100 + row] * PROMPT_LENGTH, asked))
-    engine.step()
+    while engine.waiting:
+        engine.step()
     short = GenerationParameters(max_new_tokens=1, seed=3, temperature=0.8, top_p=0.9)
     still: list[float] = []
     moving: list[float] = []

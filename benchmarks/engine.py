@@ -58,12 +58,16 @@ class Precomputed:
         self._logits = [rows[start : start + batch] for start in range(0, 4 * batch, batch)]
         self._calls = 0
 
+    def start(self) -> Any:  # opaque
+        """A state that holds nothing, as all do."""
+        return object()
+
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[Any], NDArray[np.float32]]:
         """States that hold nothing, each an object of its own."""
         del all_positions
-        states = [object() for _ in prompts]
+        states = [self.start() for _ in prompts]
         return states, self.extend(states, prompts)
 
     def extend(
@@ -81,7 +85,7 @@ class Precomputed:
     def fork(self, state: Any) -> Any:  # opaque
         """Another state that holds nothing."""
         del state
-        return object()
+        return self.start()
 
     def rollback(self, state: Any, count: int) -> None:
         """Nothing to forget."""

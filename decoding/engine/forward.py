@@ -17,9 +17,10 @@ from decoding.typing import Anything, Rows
 def extend(batch: RunningBatch, memory: Memory) -> None:
     """Append what each sequence has new to the model's memory and draw the next token."""
     sequences = batch.sequences
-    counts = [len(item.latest) for item in sequences]
+    latest = [item.latest for item in sequences]
+    counts = list(map(len, latest))  # the model may change the lists
     try:
-        logits = call(sequences, memory)
+        logits = call(sequences, latest, memory)
     except Exception as error:  # a model may raise anything
         fail(generations_of(sequences), error)
         return
@@ -28,27 +29,28 @@ def extend(batch: RunningBatch, memory: Memory) -> None:
 
 def call(
     sequences: Sequence[RunningSequence],
+    latest: Sequence[list[int]],
     memory: Memory,
     states: Sequence[State] = (),
     parts: Sequence[list[int]] = (),
 ) -> Rows:
     """Call the model for what each sequence has new; the logits, a row a token.
 
+    latest: the new tokens of each sequence.
     states, parts: of prompts that go through the model in the same call, where no sequence has more
         than one token; their rows come last.
     Raises whatever the model raises, and for logits of another shape; then, or where the call is
     interrupted, nobody knows what the states hold.
     """
-    latest = [item.latest for item in sequences]
     counts = list(map(len, latest))
-    has_forced = sum(counts) > len(counts)
+    rows = sum(counts)
     every = [*(item.state for item in sequences), *states]
     for item in sequences:
         item.held = None
-    output = memory.extend(every, [*latest, *parts], all_positions=has_forced)
+    output = memory.extend(every, [*latest, *parts], all_positions=rows > len(counts))
     for item, count in zip(sequences, counts, strict=True):
         item.held = len(item.token_ids) - 1 + count
-    return checked_logits(output, sum(counts) + len(parts))
+    return checked_logits(output, rows + len(parts))
 
 
 def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:

@@ -60,7 +60,7 @@ class RunningSequence:
     def forced(self) -> tuple[int, ...]:
         """Forced tokens that come next; the model has not read them yet."""
         count, token_ids = self._ahead
-        return token_ids[len(self.samples) - count :]
+        return token_ids[len(self.samples) - count :] if token_ids else ()
 
     @property
     def latest(self) -> list[int]:

@@ -256,15 +256,18 @@ class Engine:
         running = generations_of(self._batch.sequences)
         shares = self._admit()
         arriving = [share.generation for share in shares]
-        beside = [share for share in shares if self._goes_beside(share)]
+        beside = self._beside(shares)
         apart = [share for share in shares if share not in beside]
         newcomers = prefill(apart, self._memory, self._arrivals, self._drop_others)
         if beside:
+            count = len(self._batch.sequences)
             started = prefill_beside(self._batch, beside, self._memory, self._arrivals)
             if started is None:
                 self._joins_calls = False
                 self._drop_others()
             newcomers += started or ()
+            for item in self._batch.sequences[count:]:
+                self._resting.follow(item)
         elif running:
             extend(self._batch, self._memory)
         failed = [item for item in rested if item.done]
@@ -277,15 +280,16 @@ class Engine:
         self._arriving = []
         return list(moved)
 
-    def _goes_beside(self, share: Share) -> bool:
-        """Whether a part of a prompt goes through the model in one call with running sequences."""
-        return (
-            self._joins_calls
-            and bool(self._batch.sequences)
-            and (share.start > 0 or self._memory.starts)
-            and not share.generation.plan.wants_prefill
-            and not any(item.forced for item in self._batch.sequences)
-        )
+    def _beside(self, shares: Sequence[Share]) -> list[Share]:
+        """The parts of prompts that go through the model in one call with running sequences."""
+        running = self._batch.sequences
+        if not (shares and running and self._joins_calls) or any(item.forced for item in running):
+            return []
+        return [
+            share
+            for share in shares
+            if (share.start > 0 or self._memory.starts) and not share.generation.plan.wants_prefill
+        ]
 
     def _running(self) -> list[RunningSequence]:
         """The sequences that have drawn a first token: those in the batch, and those that rest."""

@@ -125,26 +125,41 @@ def prefill_beside(
 ) -> list[RunningSequence] | None:
     """Extend the running sequences and prefill parts of prompts in one call of the model.
 
-    shares: none of a request that wants to see its prompt's logprobs.
-    Returns the sequences that start and go on; None where the call fails. Then no state of it is
-    used again: prompts begin anew, and running sequences wait for `revive`.
+    A request whose only sequence starts joins the batch, and its first token is drawn with the
+    others. shares: none of a request that wants to see its prompt's logprobs.
+    Returns further sequences that start and go on; None where the call fails. Then no state of it
+    is used again: prompts begin anew, and running sequences wait for `revive`.
     """
     for share in shares:
         share.generation.timing.start()
+    shares = sorted(shares, key=_joins_at_once, reverse=True)
     try:
         before = [_taken_out(share, memory) for share in shares]
         states = [item.state for item in before]
         parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
-        logits = call(batch.sequences, memory, states, parts)
+        latest = [item.latest for item in batch.sequences]
+        logits = call(batch.sequences, latest, memory, states, parts)
     except Exception:  # whose fault it is shows when each is called alone
         for item in batch.sequences:
             item.held = None
         return None
-    count = len(batch.sequences)
-    rows = rows_of(logits, range(count, len(logits)))
-    started = _take_up(shares, before, rows, memory, arrivals)
-    draw_rows(batch, rows_of(logits, range(count)), [1] * count)
+    count, joining = len(batch.sequences), sum(map(_joins_at_once, shares))
+    rows = list(range(count))
+    for row, (share, known) in enumerate(zip(shares[:joining], before, strict=False), count):
+        if _fitted(share, logits.shape[1], None) is None:
+            continue
+        _begin(share.generation, known._replace(length=share.end), memory)
+        rows += [row for item in share.generation.sequences if not item.over and batch.add(item)]
+    others = rows_of(logits, range(count + joining, len(logits)))
+    started = _take_up(shares[joining:], before[joining:], others, memory, arrivals)
+    draw_rows(batch, rows_of(logits, rows), [1] * len(rows))
     return started
+
+
+def _joins_at_once(share: Share) -> bool:
+    """Whether a share completes the prompt of a request of one sequence that is drawn at once."""
+    plan = share.generation.plan
+    return share.end == len(plan.prompt) and len(plan.samplers) == 1 and plan.jump is None
 
 
 def _take_up(
@@ -198,7 +213,7 @@ def _taken_out(share: Share, memory: Memory) -> Prefilled:
 
 
 def _row_count(share: Share) -> int:
-    """How many rows of logits a share has: of every token where its request wants their logprobs."""
+    """How many rows of logits a share has: one, or one a token where these are to be told."""
     return share.end - share.start if share.generation.plan.wants_prefill else 1
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 
 from decoding.errors import require
@@ -32,6 +33,11 @@ from decoding.processors.scoped import Part
 from decoding.typing import Anything, DeclaredProcessor, Processor
 from decoding.vocabulary import Tokenizer
 from decoding.watermark.presets import tgi
+
+_MOST_REMEMBERED = 256
+"""Pipelines that are remembered, by the numbers that requests ask for."""
+
+_NUMBERS = frozenset({int, float, bool})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,53 @@ def pipeline_of(
     """
     legal = isinstance(parameters, GenerationParameters)
     require("parameters", parameters, legal, "GenerationParameters")
-    asked = _Asked(parameters, vocab_size, eos_token_ids, grammar_mask, seed, tokenizer)
+    values = _values_of(parameters)
+    if grammar_mask is None and _depend_on_fields_alone(parameters, values):
+        return _remembered(_Numbers(values, frozenset(eos_token_ids), parameters))
+    return _made(_Asked(parameters, vocab_size, eos_token_ids, grammar_mask, seed, tokenizer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Fields of a request that hold numbers alone; requests that are alike share a pipeline.
+
+    values: of all fields that processors read. parameters: a request that has them.
+    """
+
+    values: tuple[object, ...]
+    eos_token_ids: frozenset[int]
+    parameters: GenerationParameters = field(compare=False)
+
+
+def _values_of(parameters: GenerationParameters) -> tuple[object, ...]:
+    """The values of all fields that processors read; None for what holds nothing."""
+    return tuple(
+        [value if type(value) in _NUMBERS else value or None for value in _get_values(parameters)]
+    )
+
+
+def _depend_on_fields_alone(parameters: GenerationParameters, values: tuple[object, ...]) -> bool:
+    """Whether nothing but numbers of the request decides on its pipeline.
+
+    TGI's watermark reads the environment, XTC's coin has the seed of the sequence, and DRY needs a
+    tokenizer. Lists of tokens are not remembered, as they can be long.
+    """
+    return not (
+        parameters.watermark or parameters.xtc_probability or parameters.dry_multiplier
+    ) and (all(value is None or type(value) in _NUMBERS for value in values))
+
+
+@lru_cache(_MOST_REMEMBERED)
+def _remembered(known: _Numbers) -> Pipeline:
+    return _made(_Asked(known.parameters, None, known.eos_token_ids, None, 0, None))
+
+
+def _made(asked: _Asked) -> Pipeline:
+    parameters = asked.parameters
     made: list[Processor] = []
-    for item, is_skipped, field, unset in _CANDIDATES:
+    for item, is_skipped, first, unset in _CANDIDATES:
         maker = _MAKERS.get(item)
-        if maker is None and getattr(parameters, field) in unset:
+        if maker is None and getattr(parameters, first) in unset:
             continue
         if is_skipped and parameters.temperature == 0.0:
             continue
@@ -97,9 +145,9 @@ def _is_asked(facts: Facts, parameters: GenerationParameters) -> bool:
 
 
 @cache
-def _attributes(item: type) -> frozenset[str]:
+def _attributes(kind: type) -> frozenset[str]:
     """The names of the fields of a processor's class."""
-    return frozenset(field.name for field in fields(item))
+    return frozenset(item.name for item in fields(kind))
 
 
 def _of_fields(
@@ -114,10 +162,11 @@ def _of_fields(
         return None
     attributes = _attributes(item)
     values = dict(given)
-    for field in facts.fields:
-        name, value = field.attribute or field.name, getattr(asked.parameters, field.name)
+    for asked_field in facts.fields:
+        name = asked_field.attribute or asked_field.name
+        value = getattr(asked.parameters, asked_field.name)
         if name in attributes and name not in given:
-            values[name] = field.default if value is None else value
+            values[name] = asked_field.default if value is None else value
     made: DeclaredProcessor = item(**values)
     return made
 
@@ -189,6 +238,11 @@ _CANDIDATES = tuple(
 )
 """The processors that a request can ask for, in their order; whether temperature 0 makes them
 superfluous; the field that asks for them, and its values that do not."""
+
+_get_values = attrgetter(
+    *dict.fromkeys(item.name for kind in requested(PROCESSORS) for item in kind.facts.fields)
+)
+
 
 _MAKERS: Mapping[type, Callable[[type, _Asked], Processor | None]] = {
     Watermark: _watermark,

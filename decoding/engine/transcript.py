@@ -110,15 +110,21 @@ class Transcript:
     def push(self, sample: Sample) -> str:
         """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
-        spelling = self._text.spelling(token_id)
+        text, tokens, ending = self._text, self._tokens, self._ending
+        spelling = text.spelling(token_id)
         spelled, own_text, special = spelling
-        stopping = len(self._tokens) >= self._ending.min_tokens
-        shown = self._text.push_spelling(spelling, stopping=stopping)
-        self.finish_reason = self._reason_to_finish(token_id)
+        stopping = len(tokens) >= ending.min_tokens
+        shown = text.push_spelling(spelling, stopping=stopping)
+        if len(tokens) + 1 >= ending.max_new_tokens:
+            self.finish_reason = FinishReason.LENGTH
+        elif token_id in ending.eos_token_ids:
+            self.finish_reason = FinishReason.EOS_TOKEN
+        elif text.stop is not None:
+            self.finish_reason = FinishReason.STOP_SEQUENCE
         if self.finish_reason is not None:
-            shown += self._text.flush(stopping=stopping)
+            shown += text.flush(stopping=stopping)
         self._pieces.append(shown)
-        self._tokens.append(
+        tokens.append(
             _new_token(
                 token_id,
                 shown + own_text if special else shown,
@@ -167,16 +173,6 @@ class Transcript:
                 )
             )
         return tuple(records)
-
-    def _reason_to_finish(self, token_id: int) -> FinishReason | None:
-        ending = self._ending
-        if len(self._tokens) + 1 >= ending.max_new_tokens:
-            return FinishReason.LENGTH
-        if token_id in ending.eos_token_ids:
-            return FinishReason.EOS_TOKEN
-        if self._text.stop is not None:
-            return FinishReason.STOP_SEQUENCE
-        return None
 
 
 def response_of(
@@ -245,7 +241,8 @@ def event_of(
     Raises:
         ParameterError: the transcript has no token.
     """
-    if not transcript.token_count:
+    tokens, top_tokens = transcript._tokens, transcript._top_tokens  # noqa: SLF001 -- of this module
+    if not tokens:
         raise ParameterError("transcript", "no token", "at least one token")
     details = None
     if response is not None:
@@ -257,10 +254,10 @@ def event_of(
             provenance=response.provenance,
         )
     return _new_event(
-        index=transcript.token_count,
-        token=transcript.last_token,
+        index=len(tokens),
+        token=tokens[-1],
         text=text,
-        top_tokens=transcript.last_top_tokens,
+        top_tokens=top_tokens[-1] if top_tokens else (),
         generated_text=None if response is None else response.generated_text,
         details=details,
         wire_details=wire_details,

@@ -12,7 +12,7 @@ from starlette.responses import Response as HttpResponse
 from decoding.engine.front import AsyncGeneration
 from decoding.server.problems import Problem
 from decoding.server.service import Account, Service
-from decoding.server.sse import EventStream
+from decoding.server.sse import EventStream, until_gone
 from decoding.wire.json_text import dumps
 from decoding.wire.sse import event
 
@@ -38,7 +38,7 @@ async def run_until_gone(http: HttpRequest, account: Account) -> list[AsyncGener
         ClientGoneError: the client has gone.
     """
     waiting = asyncio.ensure_future(account.results())
-    watching = asyncio.ensure_future(_gone(http))
+    watching = asyncio.ensure_future(until_gone(http.receive))
     try:
         await asyncio.wait((waiting, watching), return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
@@ -51,11 +51,6 @@ async def run_until_gone(http: HttpRequest, account: Account) -> list[AsyncGener
     finally:
         watching.cancel()
         waiting.cancel()
-
-
-async def _gone(http: HttpRequest) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
-        pass
 
 
 def stream_headers(service: Service, characters: int) -> dict[str, str]:

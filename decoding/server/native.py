@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,21 +18,17 @@ from decoding.server.answers import (
     json_response,
     refusal_stream,
     run_until_gone,
-    stream_headers,
     times_headers,
 )
-from decoding.server.problems import ProblemError, problem_of
-from decoding.server.service import Account, Service
-from decoding.server.sse import EventStream
+from decoding.server.problems import Problem, ProblemError, problem_of
+from decoding.server.service import Service
+from decoding.server.streams import event_stream
 from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps, float32_text, quote
 from decoding.wire.rules import validate
 from decoding.wire.spans import token_spans
 from decoding.wire.sse import event
 from decoding.wire.types import check_body, parse_parameters, read_flag, read_text
-
-_LONG = 4096
-"""Characters from which a prompt is encoded in another thread."""
 
 
 async def generate_root(service: Service, http: HttpRequest) -> ASGIApp:
@@ -109,55 +106,32 @@ async def _stream(
     try:
         with account.checking():
             request = await read_request(service, fields, stream=True, full_text=full_text)
-            handle = await account.submit(request, streams=True)
+            await account.submit(request, streams=True)
     except ProblemError as error:
         if error.problem.text.startswith("Failed to deserialize"):
             raise  # TGI's framework refuses these before the stream begins
         return refusal_stream(error.problem)
-    source = NativeStream(account, handle)
-    return EventStream(
-        source,
-        headers=stream_headers(service, len(str(fields["inputs"]))),
-        keep_alive_s=service.settings.keep_alive_s,
-        on_end=source.end,
-    )
+    return event_stream(service, account, _EventFormat(), characters=len(str(fields["inputs"])))
 
 
-class NativeStream:
-    """The chunks of a stream of TGI's routes: an event a token, or one that says what failed."""
+class _EventFormat:
+    """The `Format` of TGI's routes: an event a token, or one that says what failed."""
 
-    def __init__(self, account: Account, handle: AsyncGeneration) -> None:
-        self._account, self._handle = account, handle
+    def first(self) -> str:
+        """Nothing."""
+        return ""
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes to send; see `sse.Source`."""
-        handle = self._handle
-        while True:
-            await handle.wait()
-            over = handle.done
-            yield "".join([_event_text(item) for item in handle.take_events()]).encode()
-            if over:
-                break
-        error = handle.generation.error
-        if error is not None:
-            problem = problem_of(error, running=True)
-            self._account.fail(problem)
-            yield event(dumps(problem.native_event()))
+    def write(self, _index: int, item: StreamEvent) -> str:
+        """The event; there is one generation."""
+        return _event_text(item)
 
-    def wake(self) -> None:
-        """Wake `chunks`, which waits for the next event."""
-        self._handle.wake()
+    def failed(self, problem: Problem) -> bytes:
+        """An event that says what failed."""
+        return event(dumps(problem.native_event()))
 
-    def cancel(self) -> None:
-        """Cancel the generation: the client has disconnected."""
-        self._handle.cancel()
-
-    def end(self, complete: bool) -> None:
-        """Close the account of the request."""
-        if complete and self._handle.generation.response is not None:
-            self._account.succeed()
-        else:
-            self._account.disconnect()
+    def last(self, _handles: Sequence[AsyncGeneration]) -> bytes:
+        """Nothing."""
+        return b""
 
 
 def _event_text(item: StreamEvent) -> str:
@@ -179,9 +153,8 @@ async def read_request(
     work = partial(_read, service, fields, stream=stream, full_text=full_text)
     inputs, parameters = fields["inputs"], fields.get("parameters")
     has_grammar = isinstance(parameters, dict) and parameters.get("grammar") is not None
-    if has_grammar or (isinstance(inputs, str) and len(inputs) > _LONG):
-        return await service.front.in_thread(work)
-    return work()
+    size = len(inputs) if isinstance(inputs, str) else 0
+    return await service.beside_if_long(math.inf if has_grammar else size, work)
 
 
 def _read(service: Service, fields: Mapping[str, Any], *, stream: bool, full_text: bool) -> Request:

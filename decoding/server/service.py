@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
 
@@ -33,8 +34,13 @@ OPENAI = "decoding.openai"
 PARENTS = ("traceparent", "tracestate")
 """The headers of W3C Trace Context."""
 
-_LONG = 16_384
+_LONG_BODY = 16_384
 """Bytes from which a body is decoded in another thread."""
+
+_LONG_TEXT = 4096
+"""Characters or tokens from which a prompt is read in another thread."""
+
+_Value = TypeVar("_Value")
 
 
 class Service:
@@ -116,12 +122,24 @@ class Service:
         """
         try:
             content = await read_content(http, self.settings.payload_limit)
-            if len(content) > _LONG:
+            if len(content) > _LONG_BODY:
                 return await self.front.in_thread(partial(decode, content))
             return decode(content)
         except ProblemError as error:
             self.refused(error.problem)
             raise
+
+    async def beside_if_long(
+        self, size: float, work: Callable[[], _Value], *, compiles: bool = False
+    ) -> _Value:
+        """Read a prompt at once where it is short; else in another thread.
+
+        size: its characters or tokens. compiles: whether a grammar is compiled with it, which is
+            always done in the thread of those.
+        """
+        if compiles or size > _LONG_TEXT:
+            return await self.front.in_thread(work, compiles=compiles)
+        return work()
 
     def release(self) -> None:
         """Give a permit back. For `Account.close`."""

@@ -91,11 +91,16 @@ class EventStream:
             silence.end()
 
     async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await until_gone(receive)
         self._gone = True
         self._source.cancel()
         self._source.wake()
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has disconnected."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Silence:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
@@ -19,18 +20,17 @@ from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
+from decoding.server.streams import event_stream
 from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
-from decoding.server.v1.stream import event_stream
+from decoding.server.v1.stream import ChunkFormat
 from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, usage
 from decoding.wire.openai.logprobs import Shown, chat_logprobs, shown_tokens
 from decoding.wire.openai.requests import ChatBody, read_chat_body
 from decoding.wire.spans import token_spans
 
-_Value = TypeVar("_Value")
-
-_LONG = 4096
-"""Characters of a body's messages and tools from which they are rendered in another thread."""
+_MESSAGE_SIZE = 64
+"""Characters that take as long to be rendered as a message without any."""
 
 
 async def chat_completions(service: Service, http: HttpRequest) -> ASGIApp:
@@ -56,14 +56,15 @@ async def prepare_chat(service: Service, body: ChatBody) -> Prepared:
     """The request of a chat; what takes long is done in another thread."""
     compiles = bool(body.tools or body.response_format or body.thinking_budget is not None)
     work = partial(_prepare, service, body)
-    return await _beside_if_long(service, body, work, compiles=compiles)
+    return await service.beside_if_long(_size(body), work, compiles=compiles)
 
 
 async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
     """`POST /chat_tokenize`: the prompt that a chat makes, and its tokens."""
     given = await service.body(http)
     body = read_chat_body(given, most=service.settings.max_choices)
-    return json_response(await _beside_if_long(service, body, partial(_tokenized, service, body)))
+    work = partial(_tokenized, service, body)
+    return json_response(await service.beside_if_long(_size(body), work))
 
 
 def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
@@ -151,7 +152,8 @@ def _stream(service: Service, account: Account, prepared: Prepared, body: ChatBo
     said = head(service, body, "chat.completion.chunk", "chatcmpl")
     writer = _ChatWriter(said, prepared, body)
     used = _used if body.include_usage else None
-    return event_stream(service, account, writer, used, characters=_characters(body))
+    form = ChunkFormat(writer, used)
+    return event_stream(service, account, form, characters=_characters(body))
 
 
 class _ChatWriter:
@@ -232,10 +234,6 @@ def _characters(body: ChatBody) -> int:
     return sum(len(item) for item in contents if isinstance(item, str))
 
 
-async def _beside_if_long(
-    service: Service, body: ChatBody, work: Callable[[], _Value], *, compiles: bool = False
-) -> _Value:
-    """Do the work at once where it is short; else in a thread, of those that compile or not."""
-    if compiles or _characters(body) > _LONG or len(body.messages) > _LONG // 64 or body.tools:
-        return await service.front.in_thread(work, compiles=compiles)
-    return work()
+def _size(body: ChatBody) -> float:
+    """The characters that take as long as a body's messages and tools to be rendered."""
+    return math.inf if body.tools else _characters(body) + _MESSAGE_SIZE * len(body.messages)

@@ -17,14 +17,12 @@ from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import Problem, ProblemError, invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
+from decoding.server.streams import event_stream
 from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
-from decoding.server.v1.stream import event_stream
+from decoding.server.v1.stream import ChunkFormat
 from decoding.wire.openai.answers import answer, usage
 from decoding.wire.openai.completions import CompletionChunks, completion_choice
 from decoding.wire.openai.requests import CompletionBody, Prompt, read_completion_body
-
-_LONG = 4096
-"""Characters or tokens of a prompt from which it is encoded in another thread."""
 
 
 async def completions(service: Service, http: HttpRequest) -> ASGIApp:
@@ -42,9 +40,8 @@ async def complete(service: Service, http: HttpRequest, given: object) -> ASGIAp
         if len(body.prompts) > most:
             text = f"Number of prompts exceeds the maximum allowed batch size of {most}"
             raise ProblemError(Problem(422, "batch size exceeded", text, "prompt"))
-        work = partial(_requests, service, body)
-        long = sum(map(len, body.prompts)) > _LONG
-        requests = await service.front.in_thread(work) if long else work()
+        size = sum(map(len, body.prompts))
+        requests = await service.beside_if_long(size, partial(_requests, service, body))
         for request in requests:
             for one in seeded(request, body.best_of):
                 await account.submit(one, streams=body.stream)
@@ -115,7 +112,8 @@ def _stream(service: Service, account: Account, body: CompletionBody) -> EventSt
         said, prompts, logprobs=body.logprobs, include_usage=body.include_usage
     )
     used = partial(_used, body) if body.include_usage else None
-    return event_stream(service, account, writer, used, characters=_characters(body))
+    form = ChunkFormat(writer, used)
+    return event_stream(service, account, form, characters=_characters(body))
 
 
 def _groups(

@@ -1,15 +1,12 @@
-"""The chunks of a stream of `/v1`: the events of all its choices, as they come."""
+"""How `/v1` writes a stream: the chunks of all choices, their usage, and `[DONE]`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from decoding.engine.front import AsyncGeneration, wait_any
-from decoding.server.answers import stream_headers
-from decoding.server.problems import problem_of
-from decoding.server.service import Account, Service
-from decoding.server.sse import EventStream
+from decoding.engine.front import AsyncGeneration
+from decoding.server.problems import Problem
 from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps
 from decoding.wire.openai.answers import Chunks, usage
@@ -33,73 +30,22 @@ class Writer(Protocol):
         ...
 
 
-def event_stream(
-    service: Service, account: Account, writer: Writer, used: Used | None, *, characters: int
-) -> EventStream:
-    """The response that streams the choices of an account.
-
-    used: None where no usage is asked for. characters: of the prompt.
-    """
-    source = ChoiceStream(account, writer, used)
-    return EventStream(
-        source,
-        headers=stream_headers(service, characters),
-        keep_alive_s=service.settings.keep_alive_s,
-        on_end=source.end,
-    )
-
-
-class ChoiceStream:
-    """The source of a stream of `/v1`: the chunks of all choices, then their usage.
+class ChunkFormat:
+    """The `Format` of `/v1`.
 
     used: None where no usage is asked for.
     """
 
-    def __init__(self, account: Account, writer: Writer, used: Used | None) -> None:
-        self._account, self._writer, self._used = account, writer, used
-        self._handles = account.handles
+    def __init__(self, writer: Writer, used: Used | None) -> None:
+        self._chunks, self._used = writer.chunks, used
+        self.first, self.write = writer.first, writer.write
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Bytes to send; see `sse.Source`."""
-        first = self._writer.first()
-        if first:
-            yield first.encode()
-        open_choices = dict(enumerate(self._handles))
-        while open_choices:
-            await wait_any(list(open_choices.values()))
-            pieces: list[str] = []
-            for index, handle in list(open_choices.items()):
-                over = handle.done
-                pieces += [self._writer.write(index, item) for item in handle.take_events()]
-                if over:
-                    del open_choices[index]
-                    error = handle.generation.error
-                    if error is not None:
-                        problem = problem_of(error, running=True)
-                        self._account.fail(problem)
-                        yield "".join(pieces).encode() + event(dumps(problem.openai_event()))
-                        return
-            yield "".join(pieces).encode()
-        end = (
-            ""
-            if self._used is None
-            else self._writer.chunks.usage(usage(*self._used(self._handles)))
-        )
-        yield end.encode() + DONE
+    def failed(self, problem: Problem) -> bytes:
+        """One object that says what failed, and no `[DONE]`."""
+        return event(dumps(problem.openai_event()))
 
-    def wake(self) -> None:
-        """Wake `chunks`, which waits for the next event."""
-        for handle in self._handles:
-            handle.wake()
-
-    def cancel(self) -> None:
-        """Cancel the generations: the client has disconnected."""
-        for handle in self._handles:
-            handle.cancel()
-
-    def end(self, complete: bool) -> None:
-        """Close the account of the request."""
-        if complete and all(item.generation.response is not None for item in self._handles):
-            self._account.succeed()
-        else:
-            self._account.disconnect()
+    def last(self, handles: Sequence[AsyncGeneration]) -> bytes:
+        """The chunk of the usage, and `[DONE]`."""
+        if self._used is None:
+            return DONE
+        return self._chunks.usage(usage(*self._used(handles))).encode() + DONE

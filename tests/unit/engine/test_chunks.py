@@ -102,7 +102,7 @@ def test_a_prompt_goes_through_in_one_call_with_running_sequences() -> None:
     cached.taken.clear()
     for _ in range(4):
         engine.step()
-    calls = [[1, 8], [1, 8], [1, 4, 2], [1, 1, 1, 1]]
+    calls = [[1, 8], [1, 8], [1, 2, 4], [1, 1, 1, 1]]
     assert cached.taken == [("extend", lengths) for lengths in calls]
     while engine.busy:
         engine.step()

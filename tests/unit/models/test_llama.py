@@ -52,6 +52,15 @@ def whole(token_ids: list[int], model: LlamaModel = MODEL) -> torch.Tensor:
     return model.prefill([token_ids], all_positions=True)[1]
 
 
+def test_a_prompt_can_be_appended_to_nothing_beside_sequences_that_run() -> None:
+    [running], _ = MODEL.prefill(PROMPTS[:1])
+    new = MODEL.start()
+    logits = MODEL.extend([running, new], [[11], PROMPTS[2]])
+    assert_near(logits[0], whole([*PROMPTS[0], 11])[-1])
+    assert_near(logits[1], whole(PROMPTS[2])[-1])
+    assert [running.length, new.length] == [4, 6]
+
+
 def test_rows_are_the_last_tokens_in_order() -> None:
     states, logits = MODEL.prefill(PROMPTS)
     assert logits.shape == (3, 50)

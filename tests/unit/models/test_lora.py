@@ -155,6 +155,10 @@ def test_several_adapters_and_none_in_one_call_equal_each_alone(
         started = model if name is None else model.adapted(name)
         [state], _ = started.prefill([PROMPT[:2]])
         states.append(state)
+        from_nothing = started.start()
+        logits = model.extend([from_nothing], [PROMPT[:2]], all_positions=True)
+        assert (logits - expected[name][:2]).abs().max() < 1e-4
+        model.release(from_nothing)
     forks = [model.fork(state) for state in states]
     logits = model.extend(states, [PROMPT[2:]] * len(names), all_positions=True)
     for index, name in enumerate(names):
@@ -176,7 +180,10 @@ def test_generate_and_an_engine_answer_with_the_adapter_that_a_request_names(
     }
     alone = {name: generate(model, PROMPT, item) for name, item in asked.items()}
     engine = Engine(model)
-    together = {name: engine.submit(Request(PROMPT, item)) for name, item in asked.items()}
+    together = {}
+    for name, item in asked.items():
+        together[name] = engine.submit(Request(PROMPT, item))
+        engine.step()  # so that each joins those that run
     while engine.busy:
         engine.step()
     texts = {name: [token.id for token in item.tokens] for name, item in alone.items()}
