@@ -291,6 +291,18 @@ def mask_between(stored: Stored, start: Any, low: Any, high: Any) -> list[Any]:
     return [stored.builder.bitcast(inside.value, INT32)]
 
 
+@over_row(types.int32, _INDEX, _REAL, _REAL)
+def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
+    """How many logits of a block lie in [low, high]."""
+    lows, highs = _bounds(stored, low, high, LANES)
+
+    def add(values: Vector, totals: list[Vector]) -> list[Vector]:
+        inside = values.compare(">=", lows) & values.compare("<=", highs)
+        return [totals[0] - inside.convert("sext", INT32)]
+
+    return _fold(stored, start, stop, [(filled(stored.builder, INT32, LANES), _plus)], add)
+
+
 @over_row(types.void, _INDEX, _REAL, GIVEN)
 def masks_from(stored: Stored, start: Any, stop: Any, low: Any, out: Array) -> list[Any]:
     """Whether row[i] ≥ low for every logit of a block: words of 32 bits, into `out` from 0 on."""

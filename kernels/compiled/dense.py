@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import mask_between, weigh_eight
+from decoding.kernels.compiled.blocks import mask_between, masks_edited, weigh_eight
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.masks import collect_edited, slack_of
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TOUCHED, TOUCHED_IDS, VALUES
+from decoding.kernels.compiled.masks import amounts_of, bitmasks_in, slack_of
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES, TOUCHED, TOUCHED_IDS, VALUES
 from decoding.kernels.compiled.passes import (
     BLOCK,
     MASK,
@@ -22,48 +22,65 @@ from decoding.kernels.compiled.passes import (
     is_hopeless,
     smallest_at_least,
     upper_real,
+    wide_row,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
 from decoding.kernels.compiled.selection import kth_smallest, nth_largest
 from decoding.kernels.compiled.state import is_cut, is_kept, row_in
+from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
 
 
 @compiled
-def _collect(step: Any, block_max: Any, low: Any, limit: Any) -> Any:
-    """List the untouched tokens of a row without masks, low ≤ z / T, within its window's high.
+def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
+    """List the untouched tokens of a row, low ≤ logit, within its window's high, in order of id.
 
-    In order of id; their count. Where there are more than `limit`, or plainly seem to be after some
-    blocks, −1 − how many were listed until then.
+    Returns their count. Where there are more than `limit`, or plainly seem to be after some blocks,
+    −1 − how many were listed until then. Of a row with masks, how many tokens of a block, touched
+    or not, have tie ≤ logit < low is written into `TIES`, where some can be, and the bound of a
+    block without any that reaches `low` is lowered to what is below.
     """
-    row, memory, temperature, high = (
-        row_in(step),
-        step.memory,
-        step.state.temperature,
-        step.state.high,
-    )
+    row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    least, most = smallest_at_least(row, low, temperature), upper_real(row, high, temperature)
-    count = 0
+    masked, counts = state.slot >= 0, memory.doubles[TIES]
+    # Finite, so that what fills the last block up, −inf, is below it.
+    real = wide_row(row) if masked else row
+    least = smallest_at_least(real, low, state.temperature)
+    floor = smallest_at_least(real, tie, state.temperature) if masked else least
+    most = upper_real(row, state.high, state.temperature)
+    (one, other), amounts, count = bitmasks_in(step), amounts_of(state), 0
     for block in range(blocks_of(row)):
-        if not block_max[block] >= least:
+        if floor < least:
+            counts[block] = 0.0
+        if not block_max[block] >= floor:
             continue
         if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
+        before, below = count, 0
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            mask = mask_between(row, start, least, most)
+            mask, word = np.uint32(0), start // MASK
+            if not masked:
+                mask = mask_between(row, start, least, most)
+            elif word < len(one):
+                words = one[word], other[word]
+                reaching, mask = masks_edited(row, start, *words, *amounts, floor, least)
+                below += bit_count(np.uint32(reaching ^ mask))
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
                 token_id = start + trailing_zeros(mask)
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-                logit = value_at(row, token_id) / temperature
-                if low <= logit <= high and logit > -np.inf and slot[token_id] == 0:
+                logit = untouched_at(step, token_id)
+                if low <= logit <= state.high and slot[token_id] == 0:
                     ids[count] = token_id
                     logits[count] = logit
                     count += 1
+        if floor < least:
+            counts[block] = below
+        if masked and count == before:
+            block_max[block] = np.nextafter(least, -np.inf)
     return count
 
 
@@ -109,13 +126,10 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """List the tokens of a dense row whose logit is `low` or more; how many.
 
-    tie: see `collect_edited`. A limit does not count touched tokens. Where the others are more than
+    tie: see `_collect`. A limit does not count touched tokens. Where the others are more than
     it, −1 − how many were listed until that was plain.
     """
-    if step.state.slot >= 0:
-        found = collect_edited(step, block_max, low, tie, limit)
-    else:
-        found = _collect(step, block_max, low, limit)
+    found = _collect(step, block_max, low, tie, limit)
     listed = _append_touched(step, low, max(found, -1 - found))
     return listed if found >= 0 else -1 - listed
 

@@ -18,18 +18,23 @@ from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
 @compiled
-def write_top(raw: Any, drawn: Any, n: Any, outcome: Any, top: Any, memory: Any) -> Any:
-    """Describe the n likeliest of the listed candidates and their ties."""
+def write_top(
+    raw: Any, largest: Any, log_total: Any, listed: Any, n: Any, outcome: Any, top: Any, memory: Any
+) -> Any:
+    """Describe the n likeliest of the listed candidates and their ties.
+
+    largest, log_total: of the final logits, and ln Σ exp(z − largest).
+    """
     ids, logits, places = memory.integers[IDS], memory.doubles[LOGITS], memory.integers[PLACES]
     most = n + TIES_BEYOND_TOP_N
-    found = largest_places(ids, logits, drawn.listed, n, most, places, memory.doubles[VALUES])
+    found = largest_places(ids, logits, listed, n, most, places, memory.doubles[VALUES])
     raw_log = math.log(raw.total)
     for index in range(found):
         place = places[index]
         entry = top[outcome.top_start + index]
         entry.token_id = ids[place]
         entry.raw_logprob = value_at(raw.row, np.int64(ids[place])) - raw.largest - raw_log
-        entry.processed_logprob = logits[place] - drawn.largest - drawn.log_total
+        entry.processed_logprob = logits[place] - largest - log_total
     outcome.top_count = found
 
 

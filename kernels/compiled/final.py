@@ -40,7 +40,7 @@ from decoding.kernels.compiled.passes import (
     smallest_at_least,
     wide_row,
 )
-from decoding.kernels.compiled.scalars import address_of, below_of, row_of_doubles
+from decoding.kernels.compiled.scalars import address_of, below_of, row_of_doubles, value_at
 from decoding.kernels.compiled.state import (
     BEYOND,
     EMPTIED,
@@ -79,7 +79,10 @@ def final_at(step: Any, token_id: Any) -> Any:
     """A final logit; −inf outside the window, and beyond the row."""
     if token_id >= step.vocab:
         return -np.inf
-    logit = logit_at(step, token_id)
+    if is_edited(step):
+        logit = logit_at(step, token_id)
+    else:
+        logit = value_at(row_in(step), token_id) / step.state.temperature
     return logit if is_kept(step, logit, token_id) else -np.inf
 
 
@@ -113,8 +116,10 @@ def write_block(step: Any, block: Any, out: Any) -> Any:
         token_id = step.memory.integers[TOUCHED_IDS][place - 1]
         out[token_id - start] = step.memory.doubles[TOUCHED][place - 1]
         place = np.int64(step.memory.integers[LINKS][place - 1])
+    low, last_lane = state.low, state.last_tie - start
     for lane in range(BLOCK if is_cut(step) else 0):
-        if not is_kept(step, out[lane], start + lane):
+        # An edited row is cut below only.
+        if out[lane] < low or (out[lane] == low and lane > last_lane):
             out[lane] = -np.inf
     return top if is_right else largest_value(row_of_doubles(out), 0, BLOCK)
 
@@ -188,7 +193,8 @@ def list_ties(step: Any, tie: Any, room: Any, ids: Any, logits: Any, count: Any)
 def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     """How many tokens up to `last_tie` have a final logit; those of each block go into `TIES`.
 
-    Of a row with masks these are there already, by `collect_edited`, touched tokens as they were.
+    Of a row with masks these are there already, by `collect_reaching`, touched tokens as they
+    were.
     """
     memory, state, row = step.memory, step.state, row_in(step)
     counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.slot >= 0

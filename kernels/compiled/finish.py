@@ -47,23 +47,6 @@ class Raw(NamedTuple):
     total: Any
 
 
-class Drawn(NamedTuple):
-    """A token and what its description needs.
-
-    token_id: −1 where the row's numbers are beyond this arithmetic. logit: its final logit.
-    largest, log_total: of the final logits, and ln Σ exp(z − largest). listed: how many candidates
-    hold the likeliest tokens, −1 where they cannot be listed.
-    """
-
-    token_id: Any
-    logit: Any
-    largest: Any
-    log_total: Any
-    entropy: Any
-    support: Any
-    listed: Any
-
-
 @compiled
 def _greedy_of_row(step: Any, largest: Any) -> Any:
     """The lowest id of a dense row's largest logits."""
@@ -76,8 +59,8 @@ def _greedy_of_row(step: Any, largest: Any) -> Any:
 
 
 @compiled
-def _finish_candidates(plan: Any, wanted: Any, step: Any) -> Any:
-    """Draw from a compact row."""
+def _finish_candidates(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
+    """Draw from a compact row; its largest logit and ln Σ exp(z − largest), and what is listed."""
     memory, count = step.memory, step.state.count
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
@@ -87,13 +70,14 @@ def _finish_candidates(plan: Any, wanted: Any, step: Any) -> Any:
         place = greedy_candidate(ids, logits, count)
     else:
         place = draw_candidate(count, len(step.history), plan.seed, memory)
-    token_id = np.int64(ids[place])
-    return Drawn(token_id, logits[place], largest, log_total, entropy, count, count)
+    outcome.token_id, outcome.support_size, outcome.entropy = ids[place], count, entropy
+    outcome.processed_logprob = logits[place] - largest - log_total
+    return largest, log_total, count
 
 
 @compiled
-def _finish_row(plan: Any, wanted: Any, step: Any) -> Any:
-    """Draw from a dense row."""
+def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
+    """The same for a dense row; −1 is listed where its numbers are beyond this arithmetic."""
     row, memory, state = row_in(step), step.memory, step.state
     edited, temperature, window = is_edited(step), state.temperature, window_of(step)
     shift, stored, is_within = 0.0, 0.0, is_cut(step) and not edited
@@ -108,7 +92,7 @@ def _finish_row(plan: Any, wanted: Any, step: Any) -> Any:
     token_id, logit, listed = np.int64(-1), largest, np.int64(0)
     if not are_moderate(step):
         forget(step)
-        return Drawn(token_id, 0.0, largest, 0.0, 0.0, np.int64(0), np.int64(0))
+        return largest, 0.0, np.int64(-1)
     if wanted and plan.top_n > 0:
         listed = np.int64(collect_top(plan.top_n, step))
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
@@ -130,26 +114,22 @@ def _finish_row(plan: Any, wanted: Any, step: Any) -> Any:
         )
     forget(step)
     log_total = np.log(total)
-    entropy = max(0.0, log_total - moment / total)
-    return Drawn(token_id, logit, largest, log_total + shift, entropy, support, listed)
+    outcome.entropy = max(0.0, log_total - moment / total)
+    outcome.token_id, outcome.support_size = token_id, support
+    outcome.processed_logprob = logit - largest - (log_total + shift)
+    return largest, log_total + shift, np.int64(-1) if token_id < 0 else listed
 
 
 @compiled
 def finish(raw: Any, plan: Any, wanted: Any, outcome: Any, top: Any, step: Any) -> Any:
     """Draw from what the program left of a row, and describe the draw if that is wanted."""
     if step.state.compact:
-        drawn = _finish_candidates(plan, wanted, step)
+        largest, log_total, listed = _finish_candidates(plan, wanted, outcome, step)
     else:
-        drawn = _finish_row(plan, wanted, step)
-    outcome.token_id = drawn.token_id
-    if drawn.token_id < 0 or (wanted and plan.top_n > 0 and drawn.listed < 0):
+        largest, log_total, listed = _finish_row(plan, wanted, outcome, step)
+    if listed < 0:
         outcome.status = LEFT_TO_NUMPY
-        return
-    if not wanted:
-        return
-    outcome.processed_logprob = drawn.logit - drawn.largest - drawn.log_total
-    outcome.entropy = drawn.entropy
-    outcome.support_size = drawn.support
-    describe(raw, drawn.token_id, outcome)
-    if plan.top_n > 0:
-        write_top(raw, drawn, plan.top_n, outcome, top, step.memory)
+    elif wanted:
+        describe(raw, np.int64(outcome.token_id), outcome)
+        if plan.top_n > 0:
+            write_top(raw, largest, log_total, listed, plan.top_n, outcome, top, step.memory)

@@ -93,7 +93,7 @@ def blocks_from(builder: Any, block: Any, position: Any, seed: Any, *arrays: Arr
 
     Into the three arrays, from `block` on.
     """
-    indices = splat(builder, block, EIGHT) + _counting(builder, list(range(EIGHT)))
+    indices = splat(builder, block, EIGHT) + _counting(builder, EIGHT)
     words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)
     _write_blocks(indices, words, arrays, block)
     return []
@@ -115,31 +115,17 @@ def _word(number: int) -> Any:
     return ir.Constant(INT64, number)
 
 
-def _counting(builder: Any, numbers: list[int]) -> Vector:
-    return Vector(builder, ir.Constant(ir.VectorType(INT64, len(numbers)), numbers))
-
-
-def _order(blocks: int) -> list[int]:
-    """Which Philox block is in which lane: such that `_by_token` moves no word across 128 bits."""
-    return [lane // 2 + lane % 2 * (blocks // 2) for lane in range(blocks)]
+def _counting(builder: Any, count: int) -> Vector:
+    """0, 1, 2 ..."""
+    return Vector(builder, ir.Constant(ir.VectorType(INT64, count), list(range(count))))
 
 
 def _by_token(words: list[Vector]) -> Vector:
     """Four vectors of words, one a lane of a Philox block, as 32-bit words in order of token."""
-    builder, count = words[0].builder, words[0].count
-    narrow, wide = ir.VectorType(INT32, 2 * count), ir.VectorType(INT64, count)
-    halves = [Vector(builder, builder.bitcast(word.value, narrow)) for word in words]
-    low_halves = [2 * lane + side for lane in range(count) for side in (0, 2 * count)]
-    pairs = []
-    for one, other in (halves[:2], halves[2:]):
-        pair = one.shuffle(other, low_halves)
-        pairs.append(Vector(builder, builder.bitcast(pair.value, wide)))
-    evens, odds = (
-        pairs[0].shuffle(pairs[1], [lane + side for lane in lanes for side in (0, count)])
-        for lanes in (range(0, count, 2), range(1, count, 2))
-    )
-    tokens = evens.shuffle(odds, range(2 * count))
-    return Vector(builder, builder.bitcast(tokens.value, ir.VectorType(INT32, 4 * count)))
+    narrow, count = [word.convert("trunc", INT32) for word in words], words[0].count
+    pairs = [one.shuffle(other, range(2 * count)) for one, other in (narrow[:2], narrow[2:])]
+    order = [word * count + block for block in range(count) for word in range(4)]
+    return pairs[0].shuffle(pairs[1], order)
 
 
 @straight_line(_BITS, types.int64, *[_WORD] * 4)
@@ -151,9 +137,7 @@ def mask_below(
     bound: a word in 64 bits.
     """
     blocks = MASK_LANES // 4
-    indices = splat(builder, builder.lshr(first, _word(2)), blocks) + _counting(
-        builder, _order(blocks)
-    )
+    indices = splat(builder, builder.lshr(first, _word(2)), blocks) + _counting(builder, blocks)
     words = _by_token(philox4x32(indices, position, domain, seed))
     narrow = splat(builder, builder.trunc(bound, INT32), MASK_LANES)
     return [builder.bitcast(words.compare("<", narrow).value, INT32)]

@@ -13,6 +13,7 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import (
     copy_block_between,
+    count_block_between,
     divide_block_between,
     extremes_between,
     largest_value,
@@ -398,10 +399,7 @@ def nth_equal(row: Any, value: Any, n: Any) -> Any:
 def count_in_block(row: Any, start: Any, low: Any, high: Any) -> Any:
     """`count_between` of the block that begins at `start`."""
     least, most = as_real(row, low), as_real(row, high)
-    count = 0
-    for lane in range(0, BLOCK, MASK):
-        count += bit_count(mask_between(row, start + lane, least, most))
-    return count
+    return np.int64(count_block_between(row, start, start + BLOCK, least, most))
 
 
 @compiled

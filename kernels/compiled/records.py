@@ -35,41 +35,17 @@ PLAN = np.dtype(
 )
 """A row: its instructions, and how it draws."""
 
-STATE = np.dtype(
-    [
-        ("outcome", np.int64),
-        ("index", np.int64),
-        ("compact", np.bool_),
-        ("count", np.int64),
-        ("address", np.int64),
-        ("format", np.int64),
-        ("width", np.int64),
-        ("whole", np.int64),
-        ("behind", np.int64),
-        ("maxima", np.int64),
-        ("stale", np.bool_),
-        ("largest", np.float64),
-        ("sums_known", np.bool_),
-        ("total", np.float64),
-        ("moment", np.float64),
-        ("slot", np.int64),
-        ("inside", np.float64),
-        ("outside", np.float64),
-        ("other_slot", np.int64),
-        ("other_inside", np.float64),
-        ("other_outside", np.float64),
-        ("temperature", np.float64),
-        ("low", np.float64),
-        ("high", np.float64),
-        ("stored_low", np.float64),
-        ("stored_high", np.float64),
-        ("last_tie", np.int64),
-        ("kept_total", np.float64),
-        ("kept_moment", np.float64),
-        ("support", np.int64),
-        ("ties", np.int64),
-    ]
+_INTEGERS = (
+    "outcome index count address format width whole behind maxima slot other_slot last_tie "
+    "support ties"
 )
+_FLAGS = "compact stale sums_known"
+_NUMBERS = (
+    "largest total moment inside outside other_inside other_outside temperature low high "
+    "stored_low stored_high kept_total kept_moment"
+)
+_NAMES = {np.int64: _INTEGERS, np.bool_: _FLAGS, np.float64: _NUMBERS}
+STATE = np.dtype([(name, kind) for kind, names in _NAMES.items() for name in names.split()])
 """A row between two instructions; see `state`."""
 
 
