@@ -98,6 +98,9 @@ def request_of(
     require("tokens", transcript.token_ids, len(transcript.token_ids) > 0, "at least one token")
     made_with = transcript.provenance
     parameters, own = GenerationParameters(), None
+    if isinstance(pipeline, Claim):
+        expected = "a pipeline, a processor or request parameters (verify_logits takes a Claim)"
+        raise ParameterError("pipeline", pipeline, expected)
     if isinstance(pipeline, GenerationParameters):
         parameters = pipeline
     else:

@@ -149,6 +149,9 @@ class LanguageModel:
     def __post_init__(self) -> None:
         is_model = callable(self.forward) and not isinstance(self.forward, type)
         expected = "a function from token-id lists to logits, or a CachedModel"
+        if _is_of_transformers(self.forward):
+            is_model = False
+            expected += "; decoding.adapters.transformers.language_model makes one of a CausalLM"
         require("model", self.forward, is_model or hasattr(self.forward, "prefill"), expected)
         eos_token_ids = frozenset(checked_token_ids("eos_token_ids", self.eos_token_ids))
         object.__setattr__(self, "eos_token_ids", eos_token_ids)
@@ -163,3 +166,8 @@ class LanguageModel:
             padding = HeadPadding(self.tokenizer.vocabulary, self.eos_token_ids)
         object.__setattr__(self, "grammars", grammars)
         object.__setattr__(self, "padding", padding)
+
+
+def _is_of_transformers(model: object) -> bool:
+    """Whether an object is a model of transformers, which is called with tensors."""
+    return any(kind.__module__ == "transformers.modeling_utils" for kind in type(model).__mro__)

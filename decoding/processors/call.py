@@ -19,6 +19,10 @@ _Call = Callable[[_Self, Logits, History], Logits]
 _Filter = Callable[[_Self, Logits, Sequence[_State]], Logits]
 
 _EXPECTED = "(batch, vocab) floats, NumPy or torch"
+_AS_IDS = (
+    ", as token ids are (transformers hands over the token ids first:"
+    " decoding.adapters.transformers.processor takes them so)"
+)
 
 
 def checked_call(call: _Call[_Self]) -> _Call[_Self]:
@@ -76,7 +80,8 @@ def _as_array(logits: Rows) -> Anything:
     if not isinstance(array, np.ndarray):
         raise ShapeError("logits", f"a {type(array).__name__}", _EXPECTED)
     if array.dtype.char not in "efd":
-        raise ShapeError("logits", f"an array of {array.dtype}", _EXPECTED)
+        hint = _AS_IDS * (array.dtype.kind in "iu")
+        raise ShapeError("logits", f"an array of {array.dtype}{hint}", _EXPECTED)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ShapeError("logits", f"shape {array.shape}", _EXPECTED)
     return array
@@ -91,7 +96,8 @@ def _of_tensor(tensor: Rows) -> Rows:  # a torch tensor to an array
     import torch
 
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        raise ShapeError("logits", f"a tensor of {tensor.dtype}", _EXPECTED)
+        is_of_ids = not tensor.is_floating_point() and not tensor.is_complex()
+        raise ShapeError("logits", f"a tensor of {tensor.dtype}{_AS_IDS * is_of_ids}", _EXPECTED)
     if tensor.layout is not torch.strided:
         raise ShapeError("logits", f"a tensor of layout {tensor.layout}", _EXPECTED)
     host = tensor.detach().cpu().resolve_neg()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,8 @@ from decoding.testing.verdicts import Judge, Mask, Row
 from decoding.typing import Anything, Processor
 
 _EMPTY = History.empty(1)
+_MOST_BITS = 19
+"""Of the widths that are tried on a claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Claim:
     name: of the claim. judge: decides about a row. definition: what it makes of a row, or None.
     reads_history: whether it is known to need token ids. only_removes: whether it is a truncation
     or mask. at_least: the fewest tokens a row must have for the claim to be about something.
+    narrowest: the fewest with which the definition does not raise.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Claim:
     reads_history: bool = False
     only_removes: bool = False
     at_least: int = 1
+    narrowest: int = 1
 
     def expected(self, row: Row, history: History) -> Row | None:
         """Apply the definition to a row; None without a definition."""
@@ -76,14 +81,39 @@ def claim_of(claim: Anything) -> Claim:
     facts = facts_of(claim)
     members = claim.processors if isinstance(claim, Pipeline) else (claim,)
     known = [facts_of(item) for item in members]
+    narrowest = _narrowest(claim)
+    count = max((item.top_k for item in members if isinstance(item, TopK)), default=1)
     return Claim(
-        name=repr(claim),
+        name=_name(claim),
         judge=judge_of(claim),
         definition=claim,
         reads_history=any(item is not None and item.needs_history for item in known),
         only_removes=bool(facts and facts.only_removes),
-        at_least=max((item.top_k for item in members if isinstance(item, TopK)), default=1) or 1,
+        at_least=max(count, narrowest, 1),
+        narrowest=narrowest,
     )
+
+
+def _name(claim: Processor) -> str:
+    """How a claim is shown: a function by its name, a processor with its parameters."""
+    return str(getattr(claim, "__name__", repr(claim)))
+
+
+def _narrowest(claim: Processor) -> int:
+    """The smallest width of a row that a claim takes; one about token ids takes rows with them."""
+
+    def takes(width: int) -> bool:
+        try:
+            _run(claim, np.zeros(width), _EMPTY)
+        except Exception:  # of anyone's function
+            return False
+        return True
+
+    power = next((power for power in range(_MOST_BITS) if takes(1 << power)), None)
+    if not power:
+        return 1
+    widths = range((1 << power - 1) + 1, 1 << power)
+    return widths.start + bisect_left(widths, 1, key=takes)
 
 
 def judge_of(claim: Processor) -> Judge:
@@ -92,7 +122,7 @@ def judge_of(claim: Processor) -> Judge:
     if judge is not None:
         return judge
     facts = facts_of(claim)
-    rule = (facts.formula if facts else "") or f"what {claim!r} makes of the row in float64"
+    rule = (facts.formula if facts else "") or f"what {_name(claim)} makes of the row in float64"
     if facts is not None and facts.kind is Kind.EDIT:
         return ValueJudge(rule, lambda row, history: _run(claim, row, history))
     return DefinitionJudge(rule, lambda row, history: _run(claim, row, history))

@@ -420,6 +420,7 @@ def check_engine(
             derandomize=True,
             phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
             database=None,
+            report_multiple_bugs=False,  # an `ExceptionGroup` is no `AssertionError`
             suppress_health_check=list(HealthCheck),
         ),
     )

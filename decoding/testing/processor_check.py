@@ -132,7 +132,8 @@ def check_processor(
         shapes = replace(shapes, most_rows=rows, large=rows)
     kept = None if claimed is None or claimed.reads_history else claimed.kept
     made = made.settled(replace(draw_case(generator, shapes), format=format))
-    check = _Check(made, claimed, in_place=in_place)
+    narrowest = shapes.widths[0] if widths else claimed.narrowest if claimed else 1
+    check = _Check(made, claimed, in_place=in_place, narrowest=narrowest)
     found: dict[str, Finding] = {}
     drawn = 0
     for index in range(examples):
@@ -169,8 +170,11 @@ def _shapes_of(shapes: Shapes, index: int) -> Shapes:
 class _Check:
     """The laws, checked on one case; remembers a case to see whether its answer changes."""
 
-    def __init__(self, candidate: Candidate, claim: Claim | None, *, in_place: bool) -> None:
+    def __init__(
+        self, candidate: Candidate, claim: Claim | None, *, in_place: bool, narrowest: int
+    ) -> None:
         self.candidate, self.claim, self._in_place = candidate, claim, in_place
+        self.narrowest = narrowest
         self._earlier: tuple[Case, Answer] | None = None
         self.example = 0
 
@@ -332,7 +336,8 @@ def _smallest(
     """The smallest case in which a law is broken."""
 
     def fails(one: Case, times: int = 1) -> bool:
-        return any(check.first(one, skipping)[0] == law for _ in range(times))
+        wide_enough = one.logits.shape[1] >= check.narrowest
+        return wide_enough and any(check.first(one, skipping)[0] == law for _ in range(times))
 
     smallest = shrink(case, fails)
     if not fails(smallest, 3):  # what happens now and then happens again
@@ -359,6 +364,8 @@ def _finding(check: _Check, case: Case, law: str, why: str, found: str) -> Findi
             for one in (case.select([row]) for row in range(len(case)))
         ]
         expected = [np.flatnonzero(row > -np.inf).tolist() for row in made if row is not None]
+    if kept == expected:  # the values are what is wrong
+        kept = expected = None
     return Finding(
         candidate=check.candidate.name,
         claim="" if claim is None else claim.name,

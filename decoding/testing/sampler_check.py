@@ -260,8 +260,8 @@ class _SamplerCheck:
                 )
                 yield "exact", why, _case(short)
         self.notes.append(
-            "exact: narrow rows are computed, and tokens are drawn from a wide one; a false alarm has"
-            f" probability {self.alpha:.2g} at most"
+            "exact: narrow rows are computed, and tokens are drawn from a wide one; a false alarm"
+            f" has probability {self.alpha:.2g} at most"
         )
 
     def _probs(self, row: Row) -> Row:

@@ -409,3 +409,31 @@ def test_a_sampler_that_reads_padding_is_caught() -> None:
 
     with pytest.raises(AssertionError, match="beyond the length"):
         laws.check_sampler(last_column, np.zeros((1, 4)), History.of([[1, 2]]))
+
+
+def test_a_model_of_transformers_is_told_what_makes_one_of_it() -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"vocab_size": 9, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, num_attention_heads=1))
+    with pytest.raises(ParameterError, match=r"adapters\.transformers\.language_model"):
+        generate(model, [1])
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_token_ids_in_the_place_of_logits_name_the_adapter(kind: str) -> None:
+    ids: Any = np.ones((1, 4), np.int64)
+    if kind == "torch":
+        ids = pytest.importorskip("torch").from_numpy(ids)
+    with pytest.raises(ShapeError, match=r"adapters\.transformers\.processor"):
+        chain(TopK(1))(ids, History.of([[1]]))
+
+
+def test_a_claim_in_the_place_of_a_pipeline_names_what_takes_it() -> None:
+    from decoding.audit import Claim, verify
+
+    def model(rows: Any) -> Any:
+        return np.zeros((len(rows), 4))
+
+    claim: Any = Claim(seed=1)
+    with pytest.raises(ParameterError, match="verify_logits takes a Claim"):
+        verify(model, [1], [2], claim)

@@ -247,10 +247,10 @@ class ShortTexts(Grammar):
 
 
 class ShortMemory(Slots):
-    """The model sees the last 16 tokens."""
+    """The model sees the first token and the last 16."""
 
     def __init__(self, forward: Any) -> None:
-        super().__init__(lambda rows: forward([row[-16:] for row in rows]))
+        super().__init__(lambda rows: forward([row[:1] + row[1:][-16:] for row in rows]))
 
 
 class SeedOfOneByte(Slots):

@@ -18,6 +18,7 @@ from held_faults import TOKENS, Grammar
 
 from decoding.processors import (
     FrequencyPenalty,
+    LogitBias,
     RepetitionPenalty,
     Temperature,
     TopK,
@@ -166,3 +167,24 @@ def test_a_right_grammar_with_forks() -> None:
 )
 def test_engines(engine: Any, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert_engine_found(engine, said, capsys)
+
+
+def test_a_claim_about_a_token_is_made_on_rows_that_have_it() -> None:
+    def last(logits: Any) -> Any:
+        result = logits.copy()
+        result[:, -1] += 1.0
+        return result
+
+    claim = LogitBias({40: 1.0})
+    assert_found("claim", check_processor, last, claim)
+    with pytest.raises(AssertionError, match=r"\.\.\. 50 in all"):
+        check_processor(last, claim, widths=(50, 60))
+
+
+def test_a_function_that_is_a_claim_is_shown_by_its_name() -> None:
+    def halved(logits: Any, history: Any) -> Any:
+        return logits / 2
+
+    with pytest.raises(AssertionError) as caught:
+        check_processor(lambda logits: logits.copy(), halved)
+    assert "is not halved\n  law       claim: what halved makes of the row" in str(caught.value)
