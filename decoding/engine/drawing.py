@@ -17,11 +17,13 @@ class RunningBatch:
     """Sequences that run together; they join and leave at the cost of their own rows.
 
     Where `add` or `remove_over` is interrupted, the batch is not used again.
+
+    most_threads: over how many they are drawn at most; see `BatchSampler`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_threads: int | None = None) -> None:
         self.sequences: list[RunningSequence] = []
-        self.sampler = BatchSampler()
+        self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
 
     def add(self, sequence: RunningSequence) -> bool:

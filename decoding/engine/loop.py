@@ -101,6 +101,7 @@ class Engine:
         # more after a call that failed, so that no prompt fails it again and again.
         self._joins_calls = True
         self._queue = Queue(self.max_waiting)
+        self._most_threads: int | None = None
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
         self._arrivals = RunningBatch()
@@ -147,6 +148,14 @@ class Engine:
         the same. beside: runs work there; None computes each mask within its step.
         """
         self._resting.beside = beside
+
+    def limit_threads(self, most: int | None) -> None:
+        """Draw over at most so many threads from here on, and leave the cores to others.
+
+        None takes as many as there are cores, for batches that are large enough.
+        """
+        self._most_threads = checked_limit("most", most)
+        self._regroup(self._running())
 
     def submit(
         self,
@@ -338,7 +347,7 @@ class Engine:
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
-        batch, resting = RunningBatch(), self._resting.emptied()
+        batch, resting = RunningBatch(self._most_threads), self._resting.emptied()
         for item in sequences:
             if not item.over and batch.add(item):
                 resting.follow(item)

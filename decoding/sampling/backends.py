@@ -112,13 +112,14 @@ class Execution(NamedTuple):
 class OpenKernels:
     """The kernels of a batch by backend, opened on demand.
 
-    threads: for each; `None` chooses by the number of rows.
+    threads: for each; `None` chooses by the number of rows. most_threads: that it may choose;
+    `None` is as many as there are cores.
     """
 
-    __slots__ = ("_executions", "_opened", "_threads")
+    __slots__ = ("_executions", "_most_threads", "_opened", "_threads")
 
-    def __init__(self, threads: int | None) -> None:
-        self._threads = threads
+    def __init__(self, threads: int | None, most_threads: int | None = None) -> None:
+        self._threads, self._most_threads = threads, most_threads
         self._opened: dict[Backend, tuple[Batch, Kernel]] = {}
         self._executions: dict[Backend, Execution] = {}
 
@@ -151,7 +152,7 @@ class OpenKernels:
         if opened is not None and opened[0].seeds is batch.seeds:  # the rows are the same
             return self._executions[backend].threads
         size = len(batch.seeds)
-        threads = self._threads or _threads_for(size)
+        threads = self._threads or _threads_for(size, self._most_threads or usable_cores())
         used = min(threads, max(size, 1)) if backend is Backend.NUMBA else 1
         self._executions[backend] = Execution(backend, used)
         return threads
@@ -164,7 +165,13 @@ def _await_compiled(dtype: np.dtype[Any]) -> None:
         raise MissingDependencyError("numba", "numba") from error
 
 
-def _threads_for(rows: int) -> int:
-    """The number of threads for a batch: limited by cores and by rows per thread."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, rows // _ROWS_A_THREAD))
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _threads_for(rows: int, most: int) -> int:
+    """The number of threads for a batch: limited, also by rows per thread."""
+    return max(1, min(most, rows // _ROWS_A_THREAD))

@@ -29,7 +29,7 @@ from decoding.kernels.backends import Backend
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
-from decoding.sampling.backends import Execution, fastest, named, on_host
+from decoding.sampling.backends import Execution, OpenKernels, fastest, named, on_host
 from decoding.sampling.dynamic_program import SharedRows
 from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
 from decoding.sampling.samples import (
@@ -69,7 +69,8 @@ class BatchSampler:
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
     One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
-    as there are cores. A token depends on neither.
+    as there are cores. A token depends on neither. most_threads: how many None may take; None = as
+    many as there are cores.
     """
 
     def __init__(
@@ -78,10 +79,15 @@ class BatchSampler:
         *,
         backend: Backend | str | None = None,
         threads: int | None = None,
+        most_threads: int | None = None,
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
-        self._backend, self._threads = named(backend), threads
+        if most_threads is not None:
+            most_threads = checked_integer(
+                "most_threads", most_threads, 1, expected=">= 1, or None"
+            )
+        self._backend, self._threads, self._most_threads = named(backend), threads, most_threads
         self._shared = SharedRows()
         # Replaced as a whole, so that no exception finds a half of it changed.
         self._rows = tuple(BatchRow.of(item, self._shared) for item in checked_samplers(samplers))
@@ -137,7 +143,8 @@ class BatchSampler:
         self._rows = tuple(rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.samplers, self._backend, self._threads)
+        kept = self._backend, self._threads, self._most_threads
+        return _restored, (type(self), self.samplers, *kept)
 
     def __call__(
         self,
@@ -292,12 +299,15 @@ class BatchSampler:
         if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
             expected = f"a sequence of {batch} entries, one a sampler, or None"
             raise ParameterError("states", states, expected)
-        ready, self._ready = self._ready or ReadyRows(self._backend, self._threads), None
+        ready, self._ready = self._ready or self._new_ready(), None
         if ready.rows is not self._rows:
             ready.take(self._rows)
         if width != ready.width:
             ready.fit(width)
         return ready
+
+    def _new_ready(self) -> ReadyRows:
+        return ReadyRows(self._backend, OpenKernels(self._threads, self._most_threads))
 
     def _has_feedbacks(self) -> bool:
         """Whether a row has a state that each drawn token updates."""
@@ -371,6 +381,7 @@ def _restored(
     samplers: Sequence[Sampler],
     backend: Backend | None,
     threads: int | None,
+    most_threads: int | None,
 ) -> BatchSampler:
     """A batch sampler that was pickled or copied."""
-    return made(samplers, backend=backend, threads=threads)
+    return made(samplers, backend=backend, threads=threads, most_threads=most_threads)

@@ -69,9 +69,9 @@ class ReadyRows:
     logits of `width` do not suit.
     """
 
-    def __init__(self, backend: Backend | None, threads: int | None) -> None:
+    def __init__(self, backend: Backend | None, kernels: OpenKernels) -> None:
         self._backend = backend
-        self.kernels = OpenKernels(threads)
+        self.kernels = kernels
         self.programs = RowPrograms()
         self.rows: tuple[BatchRow, ...] = ()
         self.batch = Batch(

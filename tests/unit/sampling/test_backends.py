@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.pipeline import chain
 from decoding.processors import Temperature, TopP
-from decoding.sampling.backends import fastest, warmup
+from decoding.sampling import backends
+from decoding.sampling.backends import Execution, fastest, warmup
 from decoding.sampling.batch import BatchSampler, Sample, Sampler
 
 ROWS = (np.random.default_rng(0).standard_normal((3, 200)) * 3).astype(np.float32)
@@ -182,3 +184,16 @@ def test_a_damaged_cache_heals(tmp_path: Path) -> None:
     in_a_fresh_process(f"import warnings; warnings.simplefilter('ignore'); {warm}", **cache)
     cold = in_a_fresh_process(COLD, **cache, DECODING_COMPILE="aside")
     assert cold.split()[1:] == ["numba", "True"]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(None, 4), (3, 3), (1, 1), (9, 4)])
+def test_a_large_batch_takes_a_thread_for_every_16_rows_up_to_a_limit(
+    most: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "usable_cores", lambda: 4)
+    for batch in (
+        BatchSampler([Sampler()] * 70, backend="numba", most_threads=most),
+        copy.copy(BatchSampler([Sampler()] * 70, backend="numba", most_threads=most)),
+    ):
+        batch(np.zeros((70, 9), np.float32), History.empty(70))
+        assert batch.execution == Execution(Backend.NUMBA, expected)
