@@ -1,4 +1,4 @@
-"""Bounded `repr` of values in error messages; formatting never raises."""
+"""Bounded text of values and exceptions for error messages; formatting never raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache folder for downloaded models and compiled code."""
+"""Finds the cache folder in which downloaded models and compiled kernels are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The cache folder, which may not exist yet.
+    """Return the path of the cache folder, which may not exist yet.
 
     `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME` (if it is an absolute path, as its
     specification asks), `%LOCALAPPDATA%` or `~/.cache`. A user without a home, as in a container,
@@ -33,7 +33,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def _temporary_folder() -> Path:
-    """A folder that only this user can write to; kept after the process where its name is free."""
+    """Make a temporary folder that only this user can write to; reuse the one of this user id."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"decoding-{user}"
     try:

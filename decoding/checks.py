@@ -1,4 +1,4 @@
-"""Checks of the types and ranges of arguments."""
+"""Converts arguments to plain Python types, checks ranges, and imports optional packages."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def imported(module: str, package: str, extra: str) -> Anything:
 
 
 def has_method(value: object, name: str) -> bool:
-    """Whether a value has a method of a runtime protocol.
+    """Whether a value has an attribute of this name other than None, as a protocol's method.
 
     `isinstance` with a protocol asks the same, and takes twenty times as long.
     """

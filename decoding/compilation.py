@@ -1,4 +1,4 @@
-"""The setting that says when kernels are compiled, and the loader that a process shares."""
+"""Loads or compiles kernels when `$DECODING_COMPILE` says, by one loader for the process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def when() -> When:
 
 @cache
 def loader() -> Loader:
-    """The loader of this process."""
+    """Return the one kernel `Loader` of this process, which stores in the cache folder."""
     return Loader(cache_folder() / "kernels")
 
 

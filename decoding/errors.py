@@ -1,4 +1,4 @@
-"""All exceptions of the library; a message says what was expected, what came and where."""
+"""`DecodingError` and its subclasses; messages say what was expected, what came and where."""
 
 from __future__ import annotations
 

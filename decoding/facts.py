@@ -1,4 +1,4 @@
-"""`Facts` that a processor's class declares; laws, tables, flags and request fields use them."""
+"""`Facts`: what a processor class declares of itself for laws, tables and request fields."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Facts of a processor; `decoding.testing.laws` holds it to the first nine.
+    """Properties of a processor class; `decoding.testing.laws` tests the first eight below.
 
     argmax_invariant: the likeliest token stays the likeliest.
     only_removes: tokens become impossible or keep their logit, bit for bit.

@@ -1,4 +1,4 @@
-"""`generate`, `stream` and their async forms: one call for prompts and parameters."""
+"""`generate`, `stream` and their async forms: generate text from prompts, in one call."""
 
 from __future__ import annotations
 

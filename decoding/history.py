@@ -1,4 +1,4 @@
-"""`History`: the prompt and the generated tokens of each row of a batch."""
+"""`History`: a batch's token ids, prompt and generated; `HistoryBuffer`: one that grows."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def _zeros(rows: int, columns: int) -> NDArray[np.int32]:
 
 
 def checked_row(row: object, rows: int) -> int:
-    """The number of a row of a batch.
+    """Check that a row number is an integer in `[0, rows)` and return it as an int.
 
     Raises:
         ParameterError: it is no integer in `[0, rows)`.

@@ -1,4 +1,4 @@
-"""Conversion of a model's output to logits: checked once, and not copied if possible."""
+"""Checks a model's output, NumPy or torch, and views or converts it as rows of logits."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class GenerationParameters(ProcessorFields):
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> GenerationParameters:
-        """The inverse of `to_dict`, also after JSON.
+        """Make parameters from a mapping that `to_dict` returned, also after a trip through JSON.
 
         mapping: a `grammar` may be a mapping of `type` and `value`; the token ids of a `logit_bias`
             may be text, as the keys of JSON objects are, and a ban "-Infinity", which strict JSON

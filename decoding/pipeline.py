@@ -36,7 +36,7 @@ class Lowerable(Protocol):
     """A processor that lowers to instructions, which a kernel runs."""
 
     def lower(self) -> tuple[Instruction, ...] | None:
-        """The instructions; none if it is neutral, None if only Python can run it."""
+        """The instructions; an empty tuple if neutral, None if only Python can run it."""
 
 
 @dataclass(frozen=True, slots=True)

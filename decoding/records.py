@@ -1,4 +1,4 @@
-"""`constructor_of`: quick construction of frozen dataclasses of which every token makes several."""
+"""`constructor_of`: makes a fast constructor of a frozen dataclass, for records per token."""
 
 from __future__ import annotations
 

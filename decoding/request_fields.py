@@ -27,7 +27,7 @@ _MOST_TOKEN_IDS = f"at most {MOST_TOKEN_IDS} token ids in all"
 
 
 class TooManyError(Exception):
-    """A sequence is longer than a request may have; the message is the limit."""
+    """A sequence is longer than a request may have; the message states the limit in words."""
 
 
 class TokenBias(Mapping[int, float]):
@@ -91,7 +91,7 @@ class ValueType:
 
 @dataclass(frozen=True, slots=True)
 class RequestField:
-    """A field of a request.
+    """One request field: name, type, help, neutral and default value, `initial` if left out.
 
     help: what it does, in a few words; for `--help` and the OpenAPI document.
     metavar: of its flag.
@@ -142,7 +142,7 @@ def real(
     low_is_outside: bool = False,
     high_is_outside: bool = False,
 ) -> ValueType:
-    """Numbers between two ends, infinite ones excluded.
+    """Make the `ValueType` of real numbers between two ends; infinities are excluded.
 
     >>> real(0.0, 1.0, low_is_outside=True).expected, real(0.0).interval
     ('a number in (0, 1]', 'in [0, inf)')
@@ -177,7 +177,7 @@ def real(
 def integer(
     low: int, high: int = LARGEST_COUNT, name: str = "u32", expected: str | None = None
 ) -> ValueType:
-    """Integers from one end to another, both included; at most 2**53 by default.
+    """Make the `ValueType` of integers in `[low, high]`; `high` is 2**53 by default.
 
     name: of the type on the wire: "u32", "i32", "u64" or "usize".
 
@@ -202,7 +202,7 @@ def integer(
 
 
 def check(holder: object, name: str, value_type: ValueType) -> None:
-    """Replace a field of a frozen dataclass by its number; `ParameterError` outside the range."""
+    """Convert a frozen dataclass's field to a number in the range, or raise `ParameterError`."""
     if value_type.annotation == "int":
         checks.check_integer(holder, name, int(value_type.low), int(value_type.high))
     else:
@@ -218,7 +218,7 @@ def _other(
     *,
     builtin: Callable[[Any], object] | None = None,
 ) -> ValueType:
-    """A type whose values have no order."""
+    """Make a `ValueType` whose values have no order, such as texts and token ids."""
     return ValueType(
         name=name,
         annotation=annotation,

@@ -41,7 +41,7 @@ class Processor(Protocol):
 
 
 class DeclaredProcessor(Processor, Protocol):
-    """A processor that declares properties, which `decoding.testing.laws` checks."""
+    """A processor that declares `Facts`, as `scale_invariant`; `decoding.testing.laws` checks."""
 
     @property
     def facts(self) -> Facts:
@@ -50,7 +50,7 @@ class DeclaredProcessor(Processor, Protocol):
 
 @runtime_checkable
 class DynamicInstruction(Protocol):
-    """A processor that lowers to one instruction that depends on the history."""
+    """A processor that lowers to one kernel instruction, made anew from the history."""
 
     def instruction(self, history: History) -> Instruction:
         """The instruction for the one row of `history`; ids beyond the row's logits are ignored."""

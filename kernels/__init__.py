@@ -1,4 +1,4 @@
-"""Numerical kernels: arrays in, arrays out.
+"""Numerical kernels of the decoding step and of grammar masks: arrays in, arrays out.
 
 `program` and `result` define what a pipeline lowers to and what a decoding step returns; `backends`
 names the implementations.

@@ -22,7 +22,7 @@ from decoding.kernels.vector.step import VectorKernel
 
 
 class Backend(StrEnum):
-    """An implementation of the decoding step."""
+    """Names an implementation of the decoding step: NumPy, Numba, torch or Triton."""
 
     NUMPY = "numpy"
     NUMBA = "numba"

@@ -1,4 +1,4 @@
-"""Limits Numba's machine code to entry functions while a process compiles kernels for a cache.
+"""Has Numba write machine code of entry functions alone, for a process that fills a cache.
 
 Numba optimises every function with all that it calls, and writes machine code for each, although
 what is kept needs that of its entry alone: the others are linked into it. So in a deep tree of
@@ -25,7 +25,7 @@ _RUNTIME = "nrt"
 
 @contextlib.contextmanager
 def entries_alone(*entries: str) -> Iterator[None]:
-    """Compile machine code of functions with these names, and of what is linked into them, alone.
+    """Context manager: only functions with these names, calls linked in, become machine code.
 
     No other function that is compiled meanwhile can be called from Python. Where Numba is not built
     as expected, this changes nothing.

@@ -1,4 +1,4 @@
-"""Private cache folders: for files that are loaded as code, or read without checks.
+"""Makes and checks private cache folders, for files loaded as code or read without checks.
 
 On POSIX a folder is trusted if this user or root owns it, no one else may write to it or to
 anything in it, and no one else can put another in its place: that holds for each folder above it

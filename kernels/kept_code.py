@@ -1,4 +1,4 @@
-"""Machine code on disk, under a digest of all the Python code that it was compiled from.
+"""Keeps Numba machine code on disk under a digest of all the Python code it comes from.
 
 Numba itself looks at the file of one function, not at those of what it calls, and at lines and
 times. Here a function's code is kept under what its module and all that this imports of

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 
 class Opcode(IntEnum):
-    """The operations a backend implements; operands are first to third, unused ones 0."""
+    """The operations a backend implements; unused operands (`first` to `third`) are 0."""
 
     TEMPERATURE = 0
     """first: the temperature, > 0."""
@@ -96,7 +96,7 @@ class Part(IntEnum):
 
 
 class Instruction(NamedTuple):
-    """One operation of one row."""
+    """One operation on one row: opcode, operands, tokens, bitmask, part of the history, seed."""
 
     opcode: Opcode
     first: float = 0.0
@@ -115,7 +115,7 @@ class Instruction(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The instructions of a batch.
+    """The instructions of a batch's rows as arrays; rows may share instructions.
 
     Row r runs the instructions `firsts[r]` up to `lasts[r]`. Rows may share them, and some may be
     no row's: `unshared` lays out each row's own. Instruction i has the operands `operands[i]`, the
@@ -139,7 +139,7 @@ class Program(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The program of a batch's rows, with the seed and the number of described tokens of each.
+    """A batch's program, and each row's seed, greedy flag and number of top tokens to list.
 
     Row r draws greedily where `greedy[r]`, else with the noise of `seeds[r]`; `top_n[r]` of its
     likeliest tokens are described.
@@ -152,7 +152,7 @@ class Batch(NamedTuple):
 
 
 class Term(NamedTuple):
-    """One bound of a cut: its distance below the largest logit, as a sum of weighted statistics.
+    """One bound of a cut: its offset from the largest logit, a weighted sum of row statistics.
 
     The statistics are of the row as it stands, z − max over its possible tokens; all are finite.
 

@@ -1,4 +1,4 @@
-"""The noise law: which random words a seed, position and token id address, and their noise.
+"""Defines the noise law: a seed, position and token id address random words; constants.
 
 `docs/noise.md` is the full text, with known answers. Nothing here may change: a stored seed must
 draw the same tokens in every version and on every backend.

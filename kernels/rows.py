@@ -1,4 +1,4 @@
-"""Logits on the host: rows in the four float formats, read without conversion.
+"""Host rows of logits in four float formats, half precision as bits; `widen` to float32.
 
 NumPy has no bfloat16 and Numba no float16, so half-precision rows travel as their bits: float16 as
 int16, bfloat16 as uint16. float32 and float64 are themselves.

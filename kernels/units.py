@@ -1,4 +1,4 @@
-"""`Unit` and `Group`: machine code that is compiled, kept and loaded as a whole."""
+"""`Unit`: machine code compiled, kept, loaded as a whole; `Group`: units needed together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapters of other engines: our pipelines, grammars and loop in theirs, their models in ours.
+"""Adapters: run pipelines, grammars or the loop in other engines, or their models here.
 
 One module for each engine, with the name of the engine's package. Nothing else of this library
 imports an adapter, an adapter imports no other adapter, and importing an adapter does not import

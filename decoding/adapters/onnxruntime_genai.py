@@ -1,4 +1,4 @@
-"""onnxruntime-genai: steps for a loop over its `Generator`, and its models as cached models.
+"""onnxruntime-genai: per-token functions for a `Generator` loop; models as `CachedModel`.
 
     processor(pipeline)  a function of a generator that edits the logits it draws from next
     sampler(sampler)     a function of a generator that leaves the token that is drawn here

@@ -1,4 +1,4 @@
-"""Ray: batches of Ray Data, also of Dask and Spark, and the HTTP server in Ray Serve.
+"""Generates for batches of Ray Data and, without Ray, Dask or Spark; serves in Ray Serve.
 
     Generator(model, parameters)          a callable for `map_batches` and its like
     deployment(model, **options)          the server of this library as an application of Ray Serve
@@ -56,7 +56,7 @@ COLUMNS = (
 
 @dataclass(slots=True, eq=False)
 class Generator:
-    """Generates from every row of a batch, and adds what came to the batch.
+    """Generates from the prompt of every row of a batch, and adds result columns to the batch.
 
     A row's result depends on the row, the model, the parameters and `seed`, and on nothing else:
     not on how rows are spread over batches, partitions and workers, nor on whether a worker ran
@@ -160,7 +160,7 @@ class Generator:
 
 
 def seed_of(seed: int, prompt: str | Sequence[int], key: str | int | None = None) -> int:
-    """The seed of a row that samples and states none.
+    """Derive a row's seed from `seed` and the row's key or, without a key, its prompt.
 
     The first 8 bytes, the most significant first, of SHA-256 of the text `seed NUL kind NUL name`:
     for a key as `docs/noise.md` (section 7) has it for `decoding batch`; without one the kind is
@@ -181,7 +181,7 @@ def seed_of(seed: int, prompt: str | Sequence[int], key: str | int | None = None
 def deployment(
     model: Model | Callable[[], Any], settings: Anything = None, **options: Anything
 ) -> Anything:
-    """The server of this library (`decoding.server`) as an application for `ray.serve.run`.
+    """Wrap the HTTP server (`decoding.server`) as an application for `ray.serve.run`.
 
     model: of each replica: a name or a path for `decoding.load`, or a function without arguments
         that returns what `decoding.server.create_app` takes. It is called in the replica.

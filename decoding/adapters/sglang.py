@@ -45,7 +45,7 @@ _BYPASSED = "SGLang draws drafted tokens from logits that no custom processor ha
 
 
 def sampler() -> type[Any]:
-    """The class of custom logit processors; a server finds it by its name, so it must be installed.
+    """Return the `CustomLogitProcessor` class that draws; a server imports it by its name.
 
     Raises:
         MissingDependencyError: SGLang is not installed.
@@ -58,7 +58,7 @@ def sampler() -> type[Any]:
 
 
 def request(parameters: GenerationParameters, **sampling_params: Anything) -> dict[str, Any]:
-    """The fields of a request: `custom_logit_processor`, and `sampling_params` with ours in them.
+    """Make `custom_logit_processor` and `sampling_params` of a request with `parameters`.
 
     sampling_params: SGLang's own, by its names.
 

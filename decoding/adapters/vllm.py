@@ -91,7 +91,7 @@ def sampler() -> type[Any]:
 
 
 def register() -> None:
-    """Let vLLM find the plug-in, if its version takes it; a plug-in of `vllm.general_plugins`.
+    """Let vLLM find the logits processor's entry point, if the installed vLLM is supported.
 
     Never raises: an error here would stop the engine. A second call does nothing.
     """
@@ -333,7 +333,7 @@ class V2Processor:
         self._slots: dict[int, HostedSequence] = {}
 
     def add_request(self, req_idx: int, sampling_params: Anything) -> bool:
-        """Begin a request in a slot; whether it wants anything from here."""
+        """Begin a request in a slot; return whether its tokens are drawn here."""
         self._slots.pop(req_idx, None)
         self._waiting.pop(req_idx, None)
         made = self._model.sampler(lambda: _asked(sampling_params, applies_penalties=False))

@@ -1,4 +1,4 @@
-"""`Claim`: how somebody says that tokens were drawn; and the tokens that a claim predicts."""
+"""`Claim`: pipeline, seed and law said to have drawn a text; `Predictor` draws by them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTHING = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """How tokens are said to have been drawn.
+    """A statement of how tokens were drawn: pipeline, seed or greedy, and noise law.
 
     pipeline: what was done to the logits. seed: in [0, 2**64) what noise was drawn with; None
     where nobody says. greedy: the likeliest token every time; without a seed. law: of the noise.

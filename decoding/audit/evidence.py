@@ -1,4 +1,4 @@
-"""Evidence that tokens were not drawn as claimed: e-processes, and the tokens that they need.
+"""E-processes: evidence against a claim about drawn tokens, and the text length they need.
 
 An e-process is a product of bets against the claim. Where the claim is true, it ever reaches 1 / α
 with a probability of at most α (Ville's inequality). So a text may be checked token by token and
@@ -121,7 +121,7 @@ class EProcess:
 
 
 class UnexplainedTokens(EProcess):
-    """The e-process of `log_e_value`."""
+    """The e-process that counts unexplained tokens, with the e-value of `log_e_value`."""
 
     def __init__(self, assumptions: Assumptions) -> None:
         super().__init__(assumptions)

@@ -1,4 +1,4 @@
-"""The logits of a reference forward pass: a model reads a prompt and tokens that exist already."""
+"""Computes a model's logits before each token of a given text, in chunks of rows."""
 
 from __future__ import annotations
 

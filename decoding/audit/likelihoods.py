@@ -1,4 +1,4 @@
-"""How likely tokens are under a profile: ranks alternatives, and tests claims without a seed."""
+"""Computes each given token's logprob under a `Profile`, a hypothesis of how it was drawn."""
 
 from __future__ import annotations
 

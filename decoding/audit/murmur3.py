@@ -1,4 +1,4 @@
-"""The noise of vLLM (0.32 and newer) and of SGLang's deterministic mode: murmur3 of a counter.
+"""For audits: the murmur3 noise of seeded draws in vLLM >= 0.32 and deterministic SGLang.
 
 A word is the 32-bit MurmurHash3 (Appleby 2011, public domain) of 16 bytes,
 
@@ -40,7 +40,7 @@ _SMALLEST_COMPLEMENT = np.float32(2.0**-24)
 def murmur3_words(
     keys: NDArray[np.int64], seed: int, place: int, start: int = 0
 ) -> NDArray[np.uint32]:
-    """The 32-bit word of each key.
+    """The 32-bit murmur3 hash of each key (token id or rank) with a seed and a place.
 
     keys: at least 0. seed: its low 64 bits count. place: its low 32 bits count. start: what the
     hash begins with.
@@ -66,7 +66,7 @@ def murmur3_words(
 
 
 class Murmur3Kind(Enum):
-    """The ways in which murmur3 words become noise; the values are the names of the laws."""
+    """How vLLM or SGLang turns murmur3 words into noise; the values are the laws' names."""
 
     VLLM = "murmur3-vllm-1"
     VLLM_FLOAT64 = "murmur3-vllm-float64-1"
@@ -76,7 +76,7 @@ class Murmur3Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Murmur3:
-    """A law of murmur3 noise; one of the constants of this module."""
+    """The `NoiseLaw` by which audits redo seeded draws of vLLM or SGLang; see the constants."""
 
     kind: Murmur3Kind
 

@@ -1,4 +1,4 @@
-"""The rows of a text: the history before each token, and samplers that are made once."""
+"""For audits: splits a text's logits into parts with histories; caches batch samplers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def parts_of(
 
 
 def has_feedback(pipeline: Pipeline) -> bool:
-    """Whether what a pipeline does depends on how likely the tokens before were."""
+    """Whether a pipeline has a `Feedback`: its effect depends on how likely past tokens were."""
     return any(isinstance(item, Feedback) for item in pipeline.processors)
 
 
@@ -86,14 +86,14 @@ _Made_co = TypeVar("_Made_co", covariant=True)
 
 
 class Make(Protocol[_Made_co]):
-    """Protocol of a factory that makes a value from samplers, one a row."""
+    """Protocol of a factory, as `BatchSampler`: makes a value from one sampler for each row."""
 
     def __call__(self, samplers: Sequence[Sampler], /) -> _Made_co:
         """Make the value for these samplers."""
 
 
 class BySize(Generic[_Made_co]):
-    """The values that a factory makes from one sampler for each number of rows, cached."""
+    """Caches, by the number of rows n, what a factory makes of one sampler repeated n times."""
 
     def __init__(self, make: Make[_Made_co], sampler: Sampler) -> None:
         self._make, self._sampler = make, sampler

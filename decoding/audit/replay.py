@@ -1,4 +1,4 @@
-"""`replay`: the same noise under other settings, up to the first token that changes."""
+"""`replay`: draws a text again, with its noise but other settings, up to the first change."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class StageRemoval:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """One token under a pipeline.
+    """The scores of one token under a pipeline, and which processor removed it.
 
     token_id: the token.
     raw_logprob: natural, of the model's own distribution.

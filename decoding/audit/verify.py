@@ -1,4 +1,4 @@
-"""`verify`: whether tokens were drawn as claimed, with a stated rate of false alarms.
+"""`verify`: tests whether tokens were drawn as claimed, at a stated rate of false alarms.
 
 A claim that predicts tokens (a seed, or greedy decoding) is tested by what it does not explain: a
 token is explained if the claim predicts it, or if noise of the assumed size in the logits makes the

@@ -1,4 +1,4 @@
-"""The grammar of an answer: reasoning, free text, tool calls and a response format, as spans."""
+"""Builds the grammar of a chat answer from spans: reasoning, text, tool calls and format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.request_grammar import Grammar
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """The reasoning of an answer.
+    """The reasoning part of a chat answer: its tags, its state in the prompt, a token budget.
 
     form: its tags. opened: whether the prompt has opened it. closed: whether the prompt has closed
         it, so that there is none. budget: most tokens of it; None for no limit.
@@ -47,7 +47,7 @@ class Answer:
 
 
 def answer_grammar(model: LanguageModel, answer: Answer) -> SpanGrammar | None:
-    """The grammar of an answer; None where it is any text.
+    """Make the `SpanGrammar` of a chat answer; None where any text is an answer.
 
     What has begun and is no beginning of required calls, or of a response format, is text in front
     of these.

@@ -45,7 +45,7 @@ class CallsText:
         return self._depth > self._outer
 
     def push(self, text: str) -> tuple[list[ToolCallDelta], str]:
-        """Pieces of calls that a text makes certain, and what is left behind the last call."""
+        """Read more text; return the pieces of calls in it, and the text behind the last."""
         found: list[ToolCallDelta] = []
         for place, character in enumerate(text):
             if self.done:

@@ -1,4 +1,4 @@
-"""Formats of tool calls and reasoning tags, and guesses a model's from its chat template."""
+"""Lists formats of tool calls and reasoning tags; picks a model's by its chat template."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ TOOL_FORMATS: Final = (HERMES, LLAMA_3, MISTRAL, GENERIC)
 
 
 def tool_format(template: str, name: str | None = None) -> ToolFormat:
-    """The format that a chat template speaks.
+    """Return the tool-call format of a given name, or the one that a chat template suggests.
 
     name: of a format, where the operator or the request knows better.
 

@@ -1,4 +1,4 @@
-"""A chat request, checked and rendered: what the engine is asked, and how its answer is read."""
+"""Turns a chat request into an engine `Request` and the `AnswerForm` to read its answer."""
 
 from __future__ import annotations
 

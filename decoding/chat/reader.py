@@ -13,7 +13,7 @@ from decoding.wire.details import FinishReason, StreamEvent
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """How an answer is written.
+    """What a reader expects of an answer: tool calls, reasoning tags, and a begun prefix.
 
     tools: the format of its tool calls; None where it has none. required: whether it is calls and
         nothing else. reasoning: the tags of its reasoning; None where it has none.
@@ -74,7 +74,7 @@ class ChatReader:
         return self._taken()
 
     def finish(self, reason: FinishReason) -> ChatEnd:
-        """How the message ends, after the last event.
+        """End the message after the last event; return its finish reason and the last deltas.
 
         reason: why the sequence ended, as `StreamDetails` and `Details` give it.
         """

@@ -51,7 +51,7 @@ class Calls:
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
-    """The functions of a request's tools.
+    """Check a request's tools, and return the functions that they describe.
 
     tools: `{"type": "function", "function": {"name", "description", "parameters"}}` each; a bare
         function is taken as well. Without `parameters` a function takes no arguments.

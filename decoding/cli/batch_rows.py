@@ -1,4 +1,4 @@
-"""The rows of a batch: from a line of JSON to a request, and from its result to a line of JSON."""
+"""Converts a JSON line of `decoding batch` to a request, and its result to a JSON line."""
 
 from __future__ import annotations
 

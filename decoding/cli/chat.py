@@ -1,4 +1,4 @@
-"""The flags of `decoding generate` for chats, and the prompt made from them."""
+"""Adds the chat flags of `decoding generate`, and makes the prompt from them."""
 
 from __future__ import annotations
 

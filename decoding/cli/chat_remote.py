@@ -22,7 +22,7 @@ _MOST_BYTES = 1 << 16
 
 
 class Remote:
-    """A server with `/v1/chat/completions`.
+    """A client of a server with `/v1/chat/completions`, which streams its answers.
 
     url: of the server, with or without `/v1` or the whole path. key: a bearer token, or None.
     model: the name to ask for. parameters: of every answer. extra: other fields of the body.

@@ -1,4 +1,4 @@
-"""Text files that the command reads: bounded in size, UTF-8, or stdin."""
+"""Reads UTF-8 text from a file, a pipe or stdin, up to a largest size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request parameters as command-line flags, made of the fields that `decoding.parameters` has."""
+"""Makes a command-line flag of each field of `GenerationParameters`, and reads the flags."""
 
 from __future__ import annotations
 

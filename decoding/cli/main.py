@@ -1,4 +1,4 @@
-"""The `decoding` command: generate text, check grammars, detect watermarks, fetch models, compile.
+"""The `decoding` command: parses arguments, runs a subcommand, returns an exit code.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
 1 generation or loading failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.

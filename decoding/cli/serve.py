@@ -1,4 +1,4 @@
-"""`decoding serve`: the HTTP server as a program, with the names of TGI's launcher."""
+"""`decoding serve`: runs the HTTP server; its flags have the names of TGI's launcher."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _FLAGS: Mapping[str, _Flag] = {
 
 
 def add_serve(commands: Anything) -> None:  # argparse names no public type
-    """Add the command to a parser's commands."""
+    """Add `serve` to the subcommands, with a flag for every setting."""
     parser = commands.add_parser(
         "serve",
         help="serve a model over HTTP",
@@ -126,7 +126,7 @@ def _variable(name: str) -> str | None:
 
 
 def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
-    """Each setting: the flag, else the variable, else the default."""
+    """The value of each setting: of the flag, else the environment variable, else the default."""
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
         value = getattr(asked, name)
@@ -166,7 +166,7 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def let_threads_go_on() -> None:
-    """Let no thread of this program keep the others waiting for long.
+    """Switch threads often and collect garbage less, so that no thread waits for long.
 
     Python's collector of circular garbage looks at what is loaded now no more: with a model's
     packages that takes tenths of a second each time. It runs less often, too.

@@ -1,4 +1,4 @@
-"""`decoding warmup`: compiles all kernels ahead of their first use."""
+"""`decoding warmup`: compiles the Numba kernels into the cache ahead of their first use."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _warmup(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def compiled(groups: Sequence[Group]) -> Iterator[str]:
-    """Compile groups of kernels, or load them, as many at once as there are cores.
+    """Compile groups of kernels, or load them from the cache, as many at once as cores.
 
     Yields a line for each when it is done. Progress goes to stderr: a bar where that is a terminal
     and tqdm is installed, else lines.

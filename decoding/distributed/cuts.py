@@ -1,4 +1,4 @@
-"""Truncations and temperatures that depend on the whole row, each from the parts of all processes.
+"""Truncations and dynamic temperature of a row split over processes, as generators.
 
 Each has the meaning of its namesake in `decoding.kernels.vector`.
 """
@@ -30,7 +30,7 @@ _DISTANCES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 
 
 def top_k(part: RowPart, count: int, *, keep_ties: bool) -> Talk[Mask]:
-    """Top-k: the k largest; ties with the k-th stay, or the lowest ids of them up to exactly k."""
+    """Top-k: the k largest; with `keep_ties` all tied with the k-th, else the lowest ids."""
     yield from part.find_largest()
     counts = yield from part.find_counts()
     logits = part.candidates.logits

@@ -1,4 +1,4 @@
-"""Sums of float64 numbers that do not depend on how the numbers are spread over processes.
+"""Sums numbers in [0, 1] so that the sum does not depend on their spread over processes.
 
 Each number in [0, 1] is rounded once to a multiple of 2⁻⁷²; the multiples are integers, whose sum
 is exact in any order.

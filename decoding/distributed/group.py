@@ -9,7 +9,7 @@ from decoding.typing import Anything
 
 
 class Exchange(Protocol):
-    """Tells all processes a message, and returns theirs in the order of their ranks.
+    """Protocol of an all-gather: send all processes a message, return theirs in rank order.
 
     All processes call it at the same time, with messages of the same length.
     """

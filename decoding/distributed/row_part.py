@@ -81,7 +81,7 @@ class RowPart:
             self.largest = None
 
     def find_largest(self) -> Talk[float]:
-        """The largest logit of all processes, asked for where it is not known.
+        """Find the largest logit of all processes, by one exchange of messages unless known.
 
         Raises:
             Emptied: no process has a candidate.
@@ -110,7 +110,7 @@ class RowPart:
             raise Emptied(max(emptied for _, _, emptied, _ in told))
 
     def find_counts(self) -> Talk[tuple[int, ...]]:
-        """How many candidates each process has, asked for where it is not known."""
+        """Find how many candidates each process has, by one exchange of messages unless known."""
         if self.counts is None:
             replies = yield struct.pack("<I", len(self.candidates.logits))
             self.counts = tuple(struct.unpack("<I", reply)[0] for reply in replies)
@@ -130,7 +130,7 @@ class RowPart:
         return weights, pack_sums(weights.sum(), exact_sum(_products(numbers, below)))
 
     def find_mass(self) -> Talk[tuple[Exact, Mass]]:
-        """The weights of the candidates here, and the mass of those of all processes."""
+        """Find the weights of the candidates here and, by one exchange, the mass of all."""
         weights, message = self.own_mass()
         replies = yield message
         return weights, mass_of(replies)

@@ -1,4 +1,4 @@
-"""One step of one row: its program, the draw, and the description, over all processes."""
+"""`step_of_row`: a generator that edits, draws and describes a row split over processes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Described(NamedTuple):
 
 
 def step_of_row(given: RowInput, *, describe: bool) -> Talk[Described | Fault]:
-    """Draw the row's token with all processes.
+    """Draw one row's token: yield messages to all processes, receive theirs.
 
     A first attempt takes for granted that no temperature leaves the range of float64, which costs
     no round of its own.

@@ -1,4 +1,4 @@
-"""The threshold of a truncation, found together by processes that hold a part of the row each.
+"""Generators by which processes with a part of a row each find a truncation's threshold.
 
 Every element has a key and a weight. The threshold is
 

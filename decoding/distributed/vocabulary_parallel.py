@@ -171,7 +171,7 @@ class VocabularyParallel:
         self._run(self._changed(swapped))
 
     def __call__(self, logits: Rows, history: History) -> list[Sample | DecodingError]:
-        """One result a row, the same on every rank.
+        """Draw and describe one token for each row; the result is the same on every rank.
 
         logits: this rank's slice `(len(samplers), slice)`, NumPy or torch, in any float format; a
             rank may hold none `(len(samplers), 0)`.
@@ -346,7 +346,7 @@ class VocabularyParallel:
 def side_by_side(
     talks: dict[int, Talk[Result]],
 ) -> Generator[bytes, list[bytes], dict[int, Result]]:
-    """Run the computations of several rows, of which each round is one message."""
+    """Run the generators of several rows together; each round joins their messages to one."""
     results: dict[int, Result] = {}
     waiting: dict[int, bytes] = {}
 

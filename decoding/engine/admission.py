@@ -1,4 +1,4 @@
-"""Admission: which waiting requests go on in a step, by their order, limits and deadlines."""
+"""Admission: a queue with deadlines, and the choice of the prompts that a step prefills."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits on sequences, tokens and waiting requests of an engine; None = no limit.
+    """An engine's limits on sequences, prefilled tokens and model memory; None = no limit.
 
     max_batch_size: sequences. prefill_chunk: prompt tokens a step.
     takes_whole_prompts: whether a prompt goes through the model in one step, however long.
@@ -97,17 +97,17 @@ class Queue:
         self.waiting.append(generation)
 
     def remove(self, generation: Generation) -> None:
-        """Let a request wait no longer, if it does."""
+        """Drop a request from the queue, if it is there."""
         if generation in self.waiting:
             self.waiting.remove(generation)
 
     def remove_first(self) -> None:
-        """Let the requests at the front wait no longer that have begun or are done."""
+        """Drop requests from the front of the queue as long as they have begun or are done."""
         while self.waiting and (self.waiting[0].sequences or self.waiting[0].done):
             self.waiting.popleft()
 
     def remove_all(self) -> None:
-        """Let the requests wait no longer that have begun or are done."""
+        """Drop every request from the queue that has begun or is done."""
         self.waiting = deque(item for item in self.waiting if not (item.sequences or item.done))
 
     def expire(self) -> list[Generation]:
@@ -132,7 +132,7 @@ def admitted(
     limits: Limits,
     prepare: Callable[[Generation, int], None],
 ) -> Iterator[Share]:
-    """The parts of waiting prompts that the next step prefills, in order.
+    """Yield the parts of waiting prompts that the next step prefills, in order.
 
     running: sequences that run. reserved: tokens that are promised to requests that have started.
     prepare: called for each request that starts, with the tokens that are promised then; it may

@@ -72,7 +72,7 @@ class RunningBatch:
 def draw_first(
     sequences: Sequence[RunningSequence], logits: Rows, arrivals: RunningBatch
 ) -> list[RunningSequence]:
-    """The first token of every sequence: drawn, unless there is no choice.
+    """Draw the first token of every sequence, or write the one that its grammar forces.
 
     Returns those that go on. arrivals: an empty batch, which is left empty.
     """

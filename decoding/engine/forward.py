@@ -15,7 +15,7 @@ from decoding.typing import Anything, Rows
 
 
 def extend(batch: RunningBatch, memory: Memory) -> None:
-    """Append what each sequence has new to the model's memory and draw the next token."""
+    """Run the model on the new tokens of each sequence and draw the next token of each."""
     sequences = batch.sequences
     latest = [item.latest for item in sequences]
     counts = list(map(len, latest))  # the model may change the lists
@@ -70,7 +70,7 @@ def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
 
 
 def restore(sequence: RunningSequence, memory: Memory) -> None:
-    """Let the model's memory hold all tokens but the last, or nothing where that fails."""
+    """Roll the model's state back to all tokens but the last; mark it lost where that fails."""
     length = len(sequence.token_ids) - 1
     excess = (sequence.held or 0) - length
     if excess > 0:

@@ -88,7 +88,7 @@ class AsyncGeneration:
         return self._over
 
     def cancel(self) -> None:
-        """End it before the next step; harmless when it is over."""
+        """End the request before the next step; harmless when the request is over."""
         self._front.cancel(self)
 
     async def result(self) -> Response:

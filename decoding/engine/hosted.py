@@ -1,4 +1,4 @@
-"""Requests that another engine runs: its own parameters and, under the key `decoding`, ours.
+"""Draws tokens for another engine's requests, by its parameters and a key `decoding`.
 
 The engine hands over rows of logits; each row that asks for it is drawn here and keeps the drawn
 token alone, so that the engine takes that token whatever it does to the row later.

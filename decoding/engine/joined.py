@@ -10,7 +10,7 @@ _LATE = (Kind.SCALE, Kind.TRUNCATION, Kind.DRAW, Kind.REPAIR)
 
 
 def joined(preset: Pipeline, further: Pipeline) -> Pipeline:
-    """The pipeline of an engine and further processors, which come next to their kind.
+    """Add processors to an engine's pipeline: watermarks, edits, masks in front, rest behind.
 
         watermarks, edits and masks of `further` → preset → its temperatures and truncations
 

@@ -190,7 +190,7 @@ class Engine:
         queue_timeout: float | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Let a request join at the next step that was planned elsewhere, for this engine's model.
+        """Queue a `Generation` that was planned elsewhere, for this engine's model.
 
         Whoever submits from many threads plans there, as encoding a prompt and compiling a grammar
         take long, and joins in the thread that steps. Limits and errors are those of `submit`.
@@ -201,7 +201,7 @@ class Engine:
         self._queue.add(generation, deadlines)
 
     def forget_prefixes(self) -> None:
-        """Give back the states that are kept for prompts to come."""
+        """Release the model states that the prefix cache keeps for later prompts."""
         self._prefixes.make_room(0)
         if not self._is_stepping():
             self._recover()

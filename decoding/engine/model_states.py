@@ -1,4 +1,4 @@
-"""The states of a model that an engine holds; each is released exactly once."""
+"""Records the model states that an engine holds, and releases each exactly once."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Memory:
         self._model.rollback(state, count)
 
     def keep(self, states: Iterable[State]) -> None:
-        """Release all states but these.
+        """Release all recorded states but the given ones.
 
         An interrupt in the middle is raised when all are given back.
         """

@@ -1,4 +1,4 @@
-"""Prefill: prompts go through the model in parts; a complete one starts its sequences."""
+"""Prefill: runs prompts through the model in parts; a complete prompt starts sequences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
 def reuse(
     generation: Generation, store: PrefixStore, running: Sequence[Prefix], memory: Memory
 ) -> None:
-    """Begin with the state of a sequence that begins with the same tokens, if there is one."""
+    """Start a request from a fork of the known state with the longest common prefix, if any."""
     work = generation.plan
     if work.wants_prefill:
         return
@@ -64,7 +64,7 @@ def prefill(
     arrivals: RunningBatch,
     drop_others: Callable[[], None],
 ) -> list[RunningSequence]:
-    """Run parts of prompts through the model; return the sequences that start and go on.
+    """Run parts of prompts through the model; return started sequences that are not over.
 
     arrivals: an empty batch, in which first tokens are drawn. drop_others: releases the states
     that a failed call has left behind.

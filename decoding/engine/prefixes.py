@@ -12,7 +12,7 @@ LEAST_TOKENS = 16
 
 
 class Prefix(NamedTuple):
-    """Tokens that a state holds.
+    """Token ids, the model state that holds them, and the key of the adapter.
 
     adapter: the key of the adapter that they were computed with; None for none.
     """
@@ -23,7 +23,7 @@ class Prefix(NamedTuple):
 
 
 class PrefixStore:
-    """The states of the last sequences that finished, as far as their tokens fit a limit.
+    """An LRU cache of finished sequences' model states, up to a limit of tokens.
 
     limit: most tokens in all, in whole pages; 0 keeps nothing.
     The store is replaced as a whole, so that no interrupt finds a half of it changed.
@@ -70,7 +70,7 @@ class PrefixStore:
         self._shrink((*self._kept, *fresh), min(room, self.limit))
 
     def make_room(self, room: int) -> bool:
-        """Let the least recently used states go until the others fit; whether any had to go."""
+        """Drop the least recently used states until the others fit; tell whether any was."""
         before = self._kept
         if before:
             self._shrink(before, room)

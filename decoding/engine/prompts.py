@@ -1,4 +1,4 @@
-"""Prompts of callers: checked, as token ids and as text."""
+"""Checks prompts of token ids; gives a prompt's text and the partial character at its end."""
 
 from __future__ import annotations
 

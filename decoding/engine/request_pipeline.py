@@ -1,4 +1,4 @@
-"""The pipeline that a request's parameters ask for, in one documented order."""
+"""Makes the pipeline that a request's parameters ask for, in one documented order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token ids of a request's texts: bad words, and the sequence breakers of DRY."""
+"""Converts bad words to sequences of token ids, and DRY's sequence breakers to token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks of grammars that are computed beside the steps, and the sequences that wait for them.
+"""Computes grammar masks in another thread; sequences whose mask is late leave the batch.
 
 A mask can take longer than a step. Where an engine may use another thread, a sequence whose mask is
 not there leaves the batch and rests, so that it delays no other; it draws the same tokens later.
@@ -65,7 +65,7 @@ class Resting:
             self._asked_at = time.monotonic()
 
     def exchange(self, batch: RunningBatch) -> None:
-        """Let sequences join whose masks are there, and let those leave whose masks are not."""
+        """Move sequences whose masks are ready into the batch, and those without out of it."""
         if not self._asked:
             return
         back = self._ready()
@@ -90,7 +90,7 @@ class Resting:
         self.sequences = [item for item in self.sequences if item not in back]
 
     def forget(self, over: Iterable[RunningSequence]) -> None:
-        """Let go of sequences that are over."""
+        """Compute no more masks for sequences that are over."""
         for item in over:
             self._asked.pop(item, None)
             self._masks.pop(item, None)
@@ -103,7 +103,7 @@ class Resting:
         return ended
 
     def emptied(self) -> Resting:
-        """Another one, in which no sequence rests and none is followed."""
+        """Make a `Resting` with the same `beside`, in which no sequence waits or is followed."""
         return Resting(self.beside)
 
     def _ready(self) -> list[RunningSequence]:

@@ -1,4 +1,4 @@
-"""The output of sequences: their tokens, text, finish reasons and response records."""
+"""Records a sequence's tokens, text and finish reason; makes responses and stream events."""
 
 from __future__ import annotations
 

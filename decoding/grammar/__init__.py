@@ -1,4 +1,4 @@
-"""Grammars: token masks for regular expressions, JSON Schemas and EBNF grammars."""
+"""Compiles regexes, JSON Schemas and EBNF to grammars whose matchers give token masks."""
 
 from decoding.grammar.applying import apply_mask
 from decoding.grammar.compiled import (

@@ -1,4 +1,4 @@
-"""`apply_mask`: the packed masks of a batch on logits of one's own, NumPy or torch."""
+"""`apply_mask`: sets NumPy or torch logits to −inf where a packed grammar mask has bit 0."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _on_tensor(logits: Tensor, words: Words, out: Anything) -> Tensor:
 
 
 def unpacked(words: Tensor, width: int) -> Tensor:
-    """The bits of `(..., words)` int32 as `(..., width)` bools, on the device of the words."""
+    """Unpack an int32 tensor `(..., words)` to bools `(..., width)`, on the words' device."""
     import torch
 
     bits = torch.arange(8, dtype=torch.uint8, device=words.device)

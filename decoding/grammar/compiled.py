@@ -1,4 +1,4 @@
-"""Compiles a JSON Schema, a regex, an EBNF grammar or a list of texts into a grammar."""
+"""Compiles a JSON Schema, regex, GBNF, Lark-like EBNF or list of texts: `CompiledGrammar`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SPELLINGS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
-    """A compiled grammar, with which any number of texts can be followed at once.
+    """A grammar compiled for one vocabulary; each `matcher()` follows a text of its own.
 
     A vocabulary without a token for each byte could leave a text where no token fits; where that
     is possible, compiling raises `GrammarVocabularyError`, which lists the bytes.
@@ -76,7 +76,7 @@ class CompiledGrammar:
     dropped: tuple[Remark, ...] = field(default=())
 
     def matcher(self) -> Matcher:
-        """A text that has not begun."""
+        """A matcher at the beginning of a new text."""
         return Matcher(self.acceptor(), self)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -129,7 +129,7 @@ def compile_json_schema(
     style: JsonStyle = STYLE,
     limits: SchemaLimits | None = None,
 ) -> CompiledGrammar:
-    """The JSON texts whose value is valid under a schema, and none but these.
+    """Compile a JSON Schema: all texts are valid; `restrictions` lists valid ones left out.
 
     schema: JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12, as its `$schema` says, as parsed JSON;
         without `$schema` it is read as 2020-12. Draft 3 and other dialects are refused.
@@ -204,7 +204,7 @@ def _whitespace(style: JsonStyle) -> str:
 
 
 def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
-    r"""The texts that a regular expression matches from their first to their last character.
+    r"""Compile a regex: a grammar of the texts that it matches from first to last character.
 
     pattern: ECMA-262 or Python's common syntax, with look-ahead where it can be expressed, without
         references to groups.
@@ -244,7 +244,7 @@ def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
 def compile_gbnf(
     text: str, machine: Machine, *, start: str = "root", memory: int = STATES_MEMORY
 ) -> CompiledGrammar:
-    """The texts that a grammar in GBNF derives; see `decoding.grammar.ebnf.gbnf`.
+    """Compile a grammar in GBNF, llama.cpp's notation; see `decoding.grammar.ebnf.gbnf`.
 
     start: the rule that a whole text is.
     memory: bytes that the states of all texts may take, > 0. At this bound the states are dropped,
@@ -263,7 +263,7 @@ def compile_gbnf(
 def compile_lark(
     text: str, machine: Machine, *, start: str = "start", memory: int = STATES_MEMORY
 ) -> CompiledGrammar:
-    """The texts that a grammar in a Lark-like EBNF derives; see `decoding.grammar.ebnf.larklike`.
+    """Compile a grammar in a Lark-like EBNF; see `decoding.grammar.ebnf.larklike`.
 
     Parameters and errors are those of `compile_gbnf`.
     """

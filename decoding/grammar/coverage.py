@@ -1,4 +1,4 @@
-"""Checks that a vocabulary can finish every text that it can begin.
+"""Checks that a vocabulary's tokens can finish every grammar text that they can begin.
 
 With a token for each byte it can: from every state of a grammar some bytes lead to an end. Without,
 a text might reach a state whose next byte has no token, so that no token is allowed. These checks
@@ -31,7 +31,7 @@ _REQUIRING = ("const", "enum", "pattern", "required", "dependentRequired")
 
 
 def check_schema(schema: Schema, tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless every JSON text that tokens can begin can be finished.
+    """Raise `GrammarVocabularyError` if bytes that a schema's JSON texts may need lack tokens.
 
     The vocabulary must have a token for each byte of printable ASCII, for each byte that continues
     a character which tokens can begin, and for the bytes of texts that the schema may require. The

@@ -1,4 +1,4 @@
-"""The style of JSON texts: whitespace, indentation, digits, nesting and the order of keys."""
+"""`JsonStyle`: whitespace, indent, digits, nesting, key order of a grammar's JSON texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocols of compiled grammars and matchers, of this engine or of another one."""
+"""Protocols `TokenGrammar` and `TokenMatcher`: grammars and matchers of any engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class TokenMatcher(Protocol):
-    """A text that is followed through a grammar: `Matcher`, or the matcher of another engine.
+    """Protocol: follows the tokens of one text through a grammar and masks the next tokens.
 
     Laws, for the vocabulary's ends and the width of the model's logits:
 
@@ -43,7 +43,7 @@ class TokenMatcher(Protocol):
 
 
 class TokenGrammar(Protocol):
-    """A compiled grammar: any number of texts can be followed with it at once."""
+    """Protocol of a compiled grammar: each `matcher()` follows a text of its own."""
 
     def matcher(self) -> TokenMatcher:
-        """A text that has not begun."""
+        """A matcher at the beginning of a new text."""

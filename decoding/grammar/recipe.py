@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A call of one of the functions that compile grammars.
+    """A grammar-compiling function with its arguments; calling the recipe compiles again.
 
     compile: the function. source: its first argument; machine: its second one.
     options: its keyword arguments.

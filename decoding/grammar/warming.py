@@ -1,4 +1,4 @@
-"""Waits for the compiled kernels of grammars ahead of the first grammar."""
+"""`warmup`: loads or compiles the grammar kernels (Numba) and waits for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decoding.kernels.grammar.loading import AUTOMATA, NESTED
 
 
 def warmup() -> float:
-    """Wait until the kernels of grammars are compiled; returns the seconds it took.
+    """Load or compile the kernels of grammars and wait for them; returns the seconds it took.
 
     Calling this is optional: until they are ready NumPy and Python compute the same masks, slower.
     The first time on a machine takes about a minute, later ones about a second. Without Numba

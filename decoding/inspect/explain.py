@@ -89,7 +89,7 @@ class Explanation:
 
 
 def explain(pipeline: Processor, logits: Rows, history: History | None = None) -> Explanation:
-    """Run a pipeline by definition on one row and measure the row after every stage.
+    """Run a pipeline's processors one by one in NumPy on one row; measure the row after each.
 
     pipeline: a pipeline or a single processor.
     logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.
@@ -115,7 +115,7 @@ def explain(pipeline: Processor, logits: Rows, history: History | None = None) -
 
 
 def one_row(logits: Rows) -> NDArray[np.float64]:
-    """Convert logits to one legal row `(1, vocab)` of float64; raise as `explain` does."""
+    """Convert logits to float64 `(1, vocab)`; raise as `explain` for NaN, +inf or all −inf."""
     row = as_logits(logits).astype(np.float64)
     if len(row) != 1 or not (row > -np.inf).any():
         raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
@@ -128,7 +128,7 @@ def one_row(logits: Rows) -> NDArray[np.float64]:
 def trace(
     pipeline: Pipeline, row: NDArray[Any], history: History
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The row `(1, vocab)` before the pipeline and after each processor, with names.
+    """Yield the row `(1, vocab)` before the pipeline and after each processor, with a name.
 
     Raises:
         ProcessorError: a processor raised, also where it tried to write to what it was given.

@@ -1,4 +1,4 @@
-"""Checks of the calls of a `CachedModel` that hold for every model, whatever its state is."""
+"""Checks the arguments of a call of any `CachedModel`: states, lengths, ids and rollbacks."""
 
 from __future__ import annotations
 

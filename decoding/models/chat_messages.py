@@ -1,4 +1,4 @@
-"""Chat messages as plain JSON data, in the form that transformers gives to templates.
+"""Converts chat messages to plain JSON data, as transformers gives them to templates.
 
 Source: `apply_chat_template` of transformers 5.24.
 """
@@ -30,7 +30,7 @@ _MAX_DEPTH = 100
 
 
 def plain(value: object, depth: int = 0) -> Anything:  # noqa: PLR0911 -- JSON data
-    """Copy a value as plain JSON data; an object of another type becomes `<its type>`.
+    """Copy a value as plain JSON data; an object of a type `T` that has none becomes `<T>`.
 
     Data classes and objects with `model_dump` become dictionaries, tuples stay tuples.
 
@@ -65,7 +65,7 @@ def plain(value: object, depth: int = 0) -> Anything:  # noqa: PLR0911 -- JSON d
 
 
 def weight_of(value: object) -> Weight:
-    """The size of plain data, by which a template's budget of work grows."""
+    """Count the values and bytes of plain data, by which a template's budget of work grows."""
     values = size = 0
     waiting = [value]
     while waiting:
@@ -81,7 +81,7 @@ def weight_of(value: object) -> Weight:
 
 
 def normalised(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Convert messages to the form that chat templates expect, in a copy.
+    """Copy messages as plain data without None fields; give reasoning both of its names.
 
     Fields that are None are left out. Reasoning is there as `reasoning_content` and `thinking`,
     under whichever name of `REASONING_FIELDS` it comes.

@@ -1,4 +1,4 @@
-"""A model's chat templates: which files hold them, and which one renders a conversation.
+"""Reads a model's chat templates, by name, from its files, and chooses one for a request.
 
 Most models have one template. Some have several with names: `default`, `tool_use` for requests that
 offer tools, `rag` for requests with documents. Names and choice are those of transformers.

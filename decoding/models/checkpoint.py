@@ -36,7 +36,7 @@ _MOST_DIVISORS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How a model is held; see `decoding.models.load`."""
+    """How a model is loaded: dtype, device, KV cache size and adapters; see `models.load`."""
 
     dtype: str = "float32"
     device: str = "cpu"
@@ -44,7 +44,7 @@ class Placement:
     adapters: Adapters | None = None
 
     def place(self, config: LlamaConfig, source: TensorSource) -> LlamaModel:
-        """The model of a source."""
+        """Build the `LlamaModel` of a configuration from a source of tensors."""
         return LlamaModel.from_tensors(
             config,
             source.read,

@@ -1,4 +1,4 @@
-"""The configuration of a Llama-family model, from `config.json` or GGUF metadata.
+"""Reads the configuration of a Llama-family model from `config.json` or GGUF metadata.
 
 A setting that would change the logits and is not implemented is refused by name.
 """

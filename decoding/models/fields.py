@@ -35,7 +35,7 @@ class Fields:
         return default if value is None else value
 
     def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        """An integer in `[least, MOST_SIZE]`."""
+        """The value of a key, checked to be an integer in `[least, MOST_SIZE]`."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             expected = f"{self.prefix}{key} must be an integer of at least {least}"
@@ -46,7 +46,7 @@ class Fields:
         return value
 
     def size_of_every_layer(self, key: str, default: int | None = None) -> int:
-        """A size, or a list of equal sizes, one a layer."""
+        """The value of a key: a size as of `size`, or a list of equal sizes, one a layer."""
         value = self.get(key)
         if not isinstance(value, list) or not value:
             return self.size(key, default)
@@ -57,7 +57,7 @@ class Fields:
         return Fields({self.prefix + key: value[0]}, self.path, self.prefix).size(key)
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A finite number."""
+        """The value of a key, checked to be a finite number, as a float."""
         value = self.get(key, default)
         # Compared as it is: `float` fails for a large integer.
         if (
@@ -69,7 +69,7 @@ class Fields:
         return float(value)
 
     def positive(self, key: str, default: float | None = None) -> float:
-        """A finite number above 0."""
+        """The value of a key, checked to be a finite number above 0, as a float."""
         value = self.get(key, default)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < 1e300:
@@ -77,14 +77,14 @@ class Fields:
         return float(value)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
-        """True or false."""
+        """The value of a key, checked to be a bool."""
         value = self.get(key, default)
         if not isinstance(value, bool):
             raise self.error(f"{self.prefix}{key} must be true or false, got {shown(value)}")
         return value
 
     def text(self, key: str, default: str) -> str:
-        """A string."""
+        """The value of a key, checked to be a string."""
         value = self.get(key, default)
         if not isinstance(value, str):
             raise self.error(f"{self.prefix}{key} must be a string, got {shown(value)}")

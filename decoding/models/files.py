@@ -29,7 +29,7 @@ def is_present(path: Path) -> bool:
 
 
 def require_regular(path: Path) -> int:
-    """The size in bytes of a regular file, links followed.
+    """Check that a path, links followed, is a regular file, and return its size in bytes.
 
     Raises:
         ModelFormatError: the file is absent, or is a folder, a pipe, a socket or a device; opening
@@ -81,7 +81,7 @@ def _blobs(root: Path) -> list[Path]:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The contents of a regular file.
+    """Read a regular file of at most `limit` bytes.
 
     limit: the most bytes it may have.
 

@@ -1,4 +1,4 @@
-"""The vocabulary in GGUF metadata; missing entries have llama.cpp's defaults.
+"""Reads a tokenizer's vocabulary from GGUF metadata, with llama.cpp's defaults.
 
 Source: llama.cpp, `llama-vocab.cpp`, `llama_vocab::impl::load`.
 """

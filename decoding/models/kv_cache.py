@@ -55,7 +55,7 @@ class CachedSequence:
 
 
 class PagedCache:
-    """Pages for as many tokens as there is memory for.
+    """The storage of a paged KV cache, and its pages, which sequences take and give back.
 
     capacity_tokens: most tokens that all sequences can hold together, in whole pages.
     On a CPU the operating system provides the memory as pages are first written.
@@ -96,14 +96,14 @@ class PagedCache:
             return (self._page_count - len(self._used())) * PAGE_TOKENS
 
     def start(self, adapter: Anything = None) -> CachedSequence:  # the model's own
-        """A sequence without tokens."""
+        """Start a sequence without tokens."""
         state = CachedSequence(adapter=adapter)
         with self._lock:
             self._living.add(state)
         return state
 
     def fork(self, state: CachedSequence) -> CachedSequence:
-        """A copy that shares the pages."""
+        """Copy a sequence; the copy shares its pages until one of them writes."""
         copy = self.start(state.adapter)
         with self._lock:
             state.shares_last = copy.shares_last = True
@@ -119,13 +119,13 @@ class PagedCache:
             del pages_of(state)[_pages_for(state.length) :]
 
     def release(self, state: CachedSequence) -> None:
-        """Forget a sequence."""
+        """Give back all pages of a sequence, which must not be used again."""
         with self._lock:
             state.pages, state.length, state.adapter = None, 0, None
             self._living.discard(state)
 
     def reserve(self, states: Sequence[CachedSequence], counts: Sequence[int]) -> None:
-        """Pages of their own for the next tokens of sequences.
+        """Give sequences pages of their own, in place, for their next tokens.
 
         Raises:
             CapacityError: there are not enough; no sequence has changed.

@@ -71,7 +71,7 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LlamaModel:
-    """A `CachedModel`: logits are float32 torch tensors on the model's device.
+    """A Llama-family `CachedModel`; logits are float32 torch tensors on the model's device.
 
     Only the positions that were asked for pass through the output matrix. Every method raises
     ParameterError, before anything is changed, for an empty or overlong sequence, a token id

@@ -1,4 +1,4 @@
-"""LoRA adapters in PEFT's format: two small matrices beside a linear layer, loaded on demand.
+"""Loads LoRA adapters in PEFT's format on demand: two small matrices per linear layer.
 
     output = W x + B (A x) · scale,     scale = lora_alpha / r,  or lora_alpha / sqrt(r) for rsLoRA
 
@@ -104,7 +104,7 @@ class LoraPair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoraLayer:
-    """One layer's additions; None where an adapter leaves a linear layer alone."""
+    """One layer's low-rank updates; None for a linear layer that the adapter does not change."""
 
     qkv: LoraPair | None
     output: LoraPair | None

@@ -1,4 +1,4 @@
-"""Padding of a model's output layer: logit ids that the tokenizer does not have."""
+"""Finds and masks the padding of a model's output layer: logit ids without a token."""
 
 from __future__ import annotations
 

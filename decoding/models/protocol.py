@@ -18,7 +18,7 @@ State: TypeAlias = Any
 
 
 class CachedModel(Protocol):
-    """A model with a cache a sequence, so that each token is computed once.
+    """Protocol of a model that keeps a cache for each sequence: each token is computed once.
 
     Logits are one array `(rows, vocab)`, NumPy or torch: a row a sequence, of its last token, or
     with `all_positions` a row a token, sequence after sequence. States are independent: what is
@@ -88,7 +88,7 @@ class CacheBudget(Protocol):
 
 
 class AdaptedModel(Protocol):
-    """A model with an adapter: what new sequences of it are started with.
+    """Protocol of a model with one LoRA adapter: it starts the sequences that use the adapter.
 
     Their states go to the methods of the model itself, in one call with states of other adapters
     and of none.

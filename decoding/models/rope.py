@@ -1,4 +1,4 @@
-"""Rotary position embedding: frequencies, plain and scaled for long contexts."""
+"""Computes the frequencies of rotary embeddings, plain or scaled for long contexts."""
 
 from __future__ import annotations
 

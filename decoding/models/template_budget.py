@@ -62,13 +62,13 @@ class Budget:
         )
 
     def step(self, count: int = 1) -> None:
-        """Take steps."""
+        """Charge a number of steps to the budget."""
         self.steps -= count
         if self.steps < 0:
             raise ChatTemplateError(f"it takes more than {self.most_steps:,} steps")
 
     def allocate(self, size: int) -> None:
-        """Use bytes for a value that is about to be made."""
+        """Charge the bytes of a value that is about to be made to the budget."""
         self.size -= size
         if self.size < 0:
             raise ChatTemplateError(f"its texts and lists take more than {self.most_size:,} bytes")

@@ -1,4 +1,4 @@
-"""Hugging Face tokenizers, from a `tokenizer.json` or from a GGUF file's vocabulary."""
+"""Loads Hugging Face tokenizers from a `tokenizer.json` or a GGUF file's vocabulary."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ ROPE_DIVISORS = "rope_freqs.weight"
 
 
 class TensorSource(Protocol):
-    """Tensors by Hugging Face name."""
+    """Protocol of a checkpoint whose tensors are read by their Hugging Face names."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

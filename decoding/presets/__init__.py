@@ -1,4 +1,4 @@
-"""Presets: the samplers of other engines, with their parameters, defaults and order.
+"""Presets: make a pipeline from another engine's parameters, with its defaults and order.
 
     presets.tgi   presets.transformers   presets.vllm
     presets.sglang   presets.llama_cpp   presets.mlx_lm

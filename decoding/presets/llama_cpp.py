@@ -1,4 +1,4 @@
-"""Preset: the sampler of llama.cpp."""
+"""Preset `llama_cpp`: makes the pipeline of llama.cpp's sampler chain from its parameters."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def llama_cpp(
     dynatemp_exponent: float = 1.0,
     seed: int = 0,
 ) -> Pipeline:
-    """The sampler chain of llama.cpp, in its default order or the given one.
+    """Make the pipeline of llama.cpp's sampler chain, in its default order or the given one.
 
         bias → penalties → DRY → top-nσ → top-k → typical-p → top-p → min-p → XTC → temperature
 

@@ -1,4 +1,4 @@
-"""Preset: the sampler of mlx-lm."""
+"""Preset `mlx_lm`: makes the pipeline of mlx-lm's sampler from mlx-lm's parameters."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def mlx_lm(
     top_k: int = 0,
     seed: int = 0,
 ) -> Pipeline:
-    """The logits processors and the sampler of mlx-lm, in its order.
+    """Make the pipeline of mlx-lm's logits processors and sampler, in mlx-lm's order.
 
         bias → repetition → presence → frequency → top-p → min-p → XTC → top-k → temperature
 

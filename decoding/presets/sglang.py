@@ -1,4 +1,4 @@
-"""Preset: the sampler of SGLang."""
+"""Preset `sglang`: makes the pipeline of SGLang's sampler from SGLang's parameters."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def sglang(
     top_p: float = 1.0,
     min_p: float = 0.0,
 ) -> Pipeline:
-    """The logits processors of SGLang, in its order.
+    """Make the pipeline of SGLang's sampler from its parameters, in SGLang's order.
 
         frequency → presence → min new tokens → repetition → bias
             → temperature → top-k and top-p jointly → min-p

@@ -1,4 +1,4 @@
-"""Preset: the sampler of Text Generation Inference."""
+"""Preset `tgi`: makes the pipeline of Text Generation Inference from TGI's parameters."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def tgi(
     typical_p: float | None = None,
     vocab_size: int | None = None,
 ) -> Pipeline:
-    """The logits processors of Text Generation Inference, in its order.
+    """Make the pipeline of Text Generation Inference's logits processors, in TGI's order.
 
         watermark → repetition → frequency → temperature → top-k → top-p → typical-p
 

@@ -1,4 +1,4 @@
-"""Preset: the sampler of transformers."""
+"""Preset `transformers`: makes the pipeline of `generate` from transformers' parameters."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def transformers(
     watermarking_config: Watermark | SynthIdWatermark | None = None,
     renormalize_logits: bool = False,
 ) -> Pipeline:
-    """The logits processors of `generate` in transformers, in its order.
+    """Make the pipeline of the logits processors of transformers' `generate`, in its order.
 
         guidance → biases, penalties, bans, forced tokens → yours
             → temperature → top-h → top-k → top-p → min-p → typical-p → epsilon → eta → watermark

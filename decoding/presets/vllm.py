@@ -1,4 +1,4 @@
-"""Preset: the sampler of vLLM."""
+"""Preset `vllm`: makes the pipeline of vLLM's sampler from vLLM's parameters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def vllm(
     top_k: int = 0,
     top_p: float = 1.0,
 ) -> Pipeline:
-    """The logits processors of vLLM (V1), in its order.
+    """Make the pipeline of vLLM's (V1) logits processors, in vLLM's order.
 
         allowed → bad words → min tokens → bias → repetition → frequency → presence
             → temperature → min-p → top-k → top-p

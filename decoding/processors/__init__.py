@@ -1,4 +1,4 @@
-"""All processors: frozen dataclasses with parameters, definition and lowering, one idea a file.
+"""All logits processors: frozen dataclasses, called on logits or lowered to instructions.
 
 Owns: parameters, their ranges, the definition, and what each processor lowers to.
 Knows nothing of: other processors, the order they run in, requests or models.

@@ -68,7 +68,7 @@ class AdaptiveP:
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> AdaptivePState:
-        """The mean is the target."""
+        """The state before the first token, whose mean is the target."""
         weight = 1.0 / (1.0 - self.adaptive_decay)
         return AdaptivePState(self.adaptive_target * weight, weight)
 
@@ -82,7 +82,7 @@ class AdaptiveP:
         return dense.edit(logits, lambda row, values: feedback.towards(values, targets[row]))
 
     def observe(self, state: AdaptivePState, drawn: Drawn) -> AdaptivePState:
-        """The mean after a token."""
+        """The state after a drawn token, of whose probability the mean is updated."""
         decay = self.adaptive_decay
         probability = float(np.exp(drawn.logprob_before))
         return AdaptivePState(

@@ -1,4 +1,4 @@
-"""Masks and biases over any set of tokens, packed one bit a token."""
+"""Processors that keep or bias a set of tokens, given as a bitmask of one bit a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Absolute probability cutoffs: epsilon and eta sampling."""
+"""Epsilon and eta sampling: truncations at a fixed or an entropy-dependent probability."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class EpsilonCutoff:
 
 @dataclass(frozen=True, slots=True)
 class EtaCutoff:
-    """Keep tokens at least as likely as a constant, or as the entropy suggests.
+    """Keep tokens of probability at least min(ε, √ε · e^−H), H the entropy, and the likeliest.
 
         keep i  <=>  p[i] >= min(ε, √ε · exp(−H)),  or p[i] is the largest;  H = −Σ p ln p
 

@@ -1,4 +1,4 @@
-"""Truncations that cut at a distance below the largest logit: one opcode on every backend.
+"""`cut_logits`: applies truncations that cut at a distance below the largest logit.
 
 Such a class states its distance as terms of `decoding.kernels.program.cut`; what it does when it is
 called, and what a kernel does, follows from them.
@@ -17,7 +17,7 @@ from decoding.typing import Logits
 
 
 def cut_logits(logits: Logits, cuts: Iterable[Instruction]) -> Logits:
-    """`(batch, vocab)` logits after some cuts; the same object where there are none."""
+    """Apply cut instructions in turn to `(batch, vocab)` logits; the same object without cuts."""
     for item in cuts:
         needs, coefficients = int(item.first), np.asarray(item.values, np.float64)
         logits = dense.keep(logits, partial(cutoffs.cut, needs=needs, coefficients=coefficients))

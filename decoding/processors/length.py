@@ -1,4 +1,4 @@
-"""Processors that depend on the number of generated tokens: minimum, forced ends, decay."""
+"""Processors by generated length: a minimum, a forced first or last token, likelier ends."""
 
 from __future__ import annotations
 

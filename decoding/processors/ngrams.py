@@ -1,4 +1,4 @@
-"""Bans on repeated n-grams."""
+"""Processors that ban tokens which would repeat an n-gram of the text or of the prompt."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class NoRepeatNgram:
     def over(
         self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
     ) -> tuple[Instruction, ...] | None:
-        """The ban in another text than it looks at by itself; None where tokens are left out."""
+        """Lower to the ban over another part of the history; None where tokens are exempt."""
         scoped = [item._replace(part=part, last_n=last_n) for item in self.lower()]
         return None if exempt else tuple(scoped)
 

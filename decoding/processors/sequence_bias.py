@@ -1,4 +1,4 @@
-"""Biases and bans on the token that completes a sequence of tokens."""
+"""Processors that bias or ban the token that would complete a given sequence of tokens."""
 
 from __future__ import annotations
 

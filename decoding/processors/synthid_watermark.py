@@ -20,7 +20,7 @@ from decoding.watermark.synthid import SynthId
 
 @dataclass(frozen=True, slots=True)
 class SynthIdWatermark:
-    """Reweight tokens by tournaments of their g-values: those that win more layers become likelier.
+    """Reweight tokens by the law of the winner of g-value tournaments, layer by layer.
 
         p[i] · (1 + g_l[i] − Σ_j g_l[j] · p[j]),   for each layer l in turn
 

@@ -1,4 +1,4 @@
-"""Checks of parameters that are sets of token ids."""
+"""`distinct`: checks a parameter of token ids and returns the ids sorted, each once."""
 
 from __future__ import annotations
 

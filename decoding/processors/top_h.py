@@ -1,4 +1,4 @@
-"""Top-H: a truncation that bounds the entropy of what is kept."""
+"""Top-H: keeps the likeliest tokens up to a share of the entropy of the row."""
 
 from __future__ import annotations
 

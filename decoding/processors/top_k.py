@@ -51,7 +51,7 @@ class TopK:
         check_boolean(self, "keep_ties")
 
     def facts_of_parameters(self) -> Facts:
-        """Only ties cut by id look at where a token stands."""
+        """The facts of the class; vocabulary-blind only where ties with the k-th token stay."""
         return replace(self.facts, vocabulary_blind=self.keep_ties)
 
     @checked_call

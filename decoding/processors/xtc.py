@@ -72,7 +72,7 @@ class Xtc:
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
     def facts_of_parameters(self) -> Facts:
-        """Only exempt ids look at where a token stands."""
+        """The facts of the class; vocabulary-blind only where no token id is exempt."""
         return replace(self.facts, vocabulary_blind=not self.exempt)
 
     @checked_call

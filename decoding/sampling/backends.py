@@ -1,4 +1,4 @@
-"""Choice of the backend for a batch, and compilation of the Numba kernels."""
+"""Chooses the backend of a batch, opens its kernels, and waits for Numba's compilation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`BatchSampler`: drawing tokens from logits, the only use of randomness.
+"""`BatchSampler`: draws a token from each row of logits, with noise by seed and position.
 
     token = argmax over the kept support of  logits[i] + noise(seed, position, i)
 
@@ -152,7 +152,7 @@ class BatchSampler:
         history: History,
         states: Sequence[States] | None = None,
     ) -> list[Sample | DecodingError]:
-        """One result a row of `(batch, vocab)` logits, NumPy or torch.
+        """Draw and describe one token for each row of `(batch, vocab)` logits, NumPy or torch.
 
         A row's position is the length of its history. states: one a row, of the feedbacks in its
         pipeline: `Sampler.start()`, then what the last sample says; None starts all of them anew.

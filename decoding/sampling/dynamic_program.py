@@ -1,4 +1,4 @@
-"""Programs whose operands depend on the history: masks and edits that change every step."""
+"""A batch's kernel programs, whose operands are updated from the history at every step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FEW_INSTRUCTIONS, _FEW_ENTRIES, _FEW_SLOTS = 64, 4096, 4
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ProgramRow:
-    """The program of a row: one segment, and the processors that change its operands every step.
+    """A row's fused instructions, and the processors that change their operands every step.
 
     dynamic: the instructions that change, and whose they are. masks: the instructions whose bitmask
     changes, where they have one, and whose they are.
@@ -54,7 +54,7 @@ class ProgramRow:
 
     @classmethod
     def of(cls, segment: Fused) -> ProgramRow:
-        """The row of a segment."""
+        """Make the row of a segment: find the processors whose instruction or bitmask changes."""
         dynamic: list[tuple[int, DynamicInstruction]] = []
         masks: list[tuple[int, DynamicBitmask]] = []
         for index, processor in enumerate(segment.processors):
@@ -70,7 +70,7 @@ class ProgramRow:
 
 
 class SharedRows:
-    """The rows in use that run the same at every step, so that rows alike are one object."""
+    """A weak cache of rows that read no history: equal segments share one `ProgramRow`."""
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[object, ProgramRow] = WeakValueDictionary()
@@ -101,7 +101,7 @@ class _Run(NamedTuple):
 
 
 class RowPrograms:
-    """The programs of the rows of a batch, one fused run of instructions a row, step by step.
+    """Keeps a batch's program, one fused run of instructions a row, up to date at every step.
 
     `arrange` lays out the instructions of rows that it has not seen and leaves the others where
     they are. Those of rows that have left stay, for rows to come that are alike, until they are
@@ -130,7 +130,7 @@ class RowPrograms:
         rows: Sequence[ProgramRow],
         moved: Mapping[ProgramRow, list[Instruction]] = MappingProxyType({}),
     ) -> None:
-        """Let these be the rows of the batch.
+        """Set the rows of the batch, and lay out the instructions of those that are new.
 
         moved: the instructions of the last step of rows that are laid out anew.
         """
@@ -348,7 +348,7 @@ def steps_of(history: History) -> int:
 
 
 def raised(processor: object, error: Exception, history: History, row: int) -> ProcessorError:
-    """The error of a row whose processor raised."""
+    """Make the `ProcessorError` of a row whose processor raised."""
     problem = f"raised {shown_error(error)}"
     failure = ProcessorError(shown(processor), problem, row, steps_of(history))
     failure.__cause__ = error

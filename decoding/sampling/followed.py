@@ -1,4 +1,4 @@
-"""Follows the texts of another engine's callbacks, which get a row of logits and all token ids.
+"""Callbacks for engines that pass one row of logits and all token ids: detect new texts.
 
 Engines call a logits processor with the token ids so far and one row. The first call of a text
 tells how long its prompt is. A later call continues the text if its token ids begin with that
@@ -27,7 +27,7 @@ Step: TypeAlias = Callable[[Rows, NDArray[np.int32]], Logits]
 
 
 class FollowedTexts:
-    """Calls a step of the text that the token ids belong to.
+    """A callback that tells from the token ids whether a new text begins, and runs its step.
 
     begin: makes the step of a text, from the length of its prompt.
     """
@@ -55,12 +55,12 @@ class FollowedTexts:
 
 
 def edited(pipeline: Pipeline | Processor, backend: Backend | None = None) -> FollowedTexts:
-    """Texts whose rows a pipeline edits, and from which the engine draws."""
+    """Make the callback that edits each row by a pipeline; the engine draws from the result."""
     return FollowedTexts(_Edits(as_pipeline(pipeline), backend))
 
 
 def drawn(sampler: Sampler, backend: Backend | str | None = None) -> FollowedTexts:
-    """Texts whose tokens a sampler draws: the row keeps the drawn token alone, with logit 0.
+    """Make the callback that draws a token from each row and keeps it alone, with logit 0.
 
     Whatever the engine does to such a row, it draws that token.
     """

@@ -1,4 +1,4 @@
-"""Describes tokens that somebody else chose, with the numbers that a sampler gives its draws."""
+"""Computes logprobs, rank and entropy of given tokens, bit for bit as of sampled ones."""
 
 from __future__ import annotations
 

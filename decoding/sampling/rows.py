@@ -1,4 +1,4 @@
-"""What a step of a `BatchSampler` needs of its rows, worked out once for each row."""
+"""Prepares the rows of a `BatchSampler` for its steps: programs, seeds, stages and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from decoding.sampling.stages import Stages
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchRow:
-    """One row of a batch, with what is worked out once for it.
+    """One row of a batch: a sampler, and the program, segments and states derived from it.
 
     program: what a kernel runs at the end. repair: a policy for what is no logit, which its
     pipeline begins with. before: the segments between these two. start: the states of the feedbacks
@@ -84,7 +84,7 @@ class ReadyRows:
         self.take(())
 
     def take(self, rows: tuple[BatchRow, ...]) -> None:
-        """Let these be the rows; what is known of those that stay is kept."""
+        """Set the rows of the batch; values of rows that stay where they were are kept."""
         self.programs.arrange([row.program for row in rows])
         before, known = self.rows, self.batch
         size = len(rows)

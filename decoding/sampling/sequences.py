@@ -1,4 +1,4 @@
-"""Sequences that another program steps: edits and draws from its logits and its token ids.
+"""Draws from, or edits, rows of logits for a loop that keeps the token ids itself.
 
 `BatchSampler` is for loops that keep the history themselves. Here a loop outside this library keeps
 it: before every step it hands over a row of logits and all token ids so far, and it may take tokens

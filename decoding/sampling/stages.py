@@ -1,4 +1,4 @@
-"""The stages of a pipeline before the last kernel call, Python processors included."""
+"""Runs all segments of a row's pipeline but the last: kernel calls and Python processors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from decoding.typing import Anything, Logits, Processor
 
 
 class Steered(NamedTuple):
-    """The logprobs before and after a `Feedback` filter, for its next state."""
+    """A `Feedback`, its state, and the row of logits before and after its filter."""
 
     feedback: Feedback[Any]
     state: Any

@@ -79,7 +79,7 @@ async def openapi(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 async def docs(service: Service, _http: HttpRequest) -> HttpResponse:
-    """`GET /docs`: a page for people."""
+    """`GET /docs`: the OpenAPI document as an HTML page."""
     text = page(_document(service))
     return HttpResponse(text, media_type="text/html")
 

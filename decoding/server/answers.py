@@ -1,4 +1,4 @@
-"""Responses, headers and waiting that several routes share."""
+"""Helpers of several routes: JSON responses, TGI's headers, waiting for generations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, and what every request passes on its way to one."""
+"""`create_app`: makes the ASGI application: routes, bearer tokens and error responses."""
 
 from __future__ import annotations
 

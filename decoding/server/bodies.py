@@ -1,4 +1,4 @@
-"""The bodies of requests: read within a limit, and decoded as strictly as TGI's framework does."""
+"""Reads request bodies within a size limit, and decodes their JSON as strictly as TGI."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def read_content(request: Request, limit: int) -> bytes:
 
 
 def decode(body: bytes) -> Anything:  # JSON
-    """A JSON value; what Python reads beyond JSON (NaN, lone surrogates) is refused.
+    """Decode a JSON body; refuse what Python reads beyond JSON, as NaN and lone surrogates.
 
     Raises:
         ProblemError: 400, it is no JSON.

@@ -23,7 +23,7 @@ def request_id(given: str | None) -> str:
 
 
 def log(level: int, text: str, **facts: Anything) -> None:  # JSON
-    """Write one line."""
+    """Write one line to the server's log, with further facts as fields."""
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, text, extra={"facts": facts})
 

@@ -55,7 +55,7 @@ class Gauge:
 
 @dataclass(slots=True)
 class Histogram:
-    """How values are distributed.
+    """A histogram: how many values were observed in each bucket, and their sum.
 
     bounds: upper bounds of the buckets, ascending; one without a bound follows.
     """

@@ -55,7 +55,7 @@ async def generate(service: Service, http: HttpRequest) -> ASGIApp:
 
 
 async def generate_stream(service: Service, http: HttpRequest) -> ASGIApp:
-    """`POST /generate_stream`: an event a token."""
+    """`POST /generate_stream`: streams one Server-Sent Event for each token."""
     body = await service.body(http)
     fields = check_body(body, "GenerateRequest", ("inputs",))
     return await _stream(service, http, fields, full_text=False)

@@ -1,4 +1,4 @@
-"""The server's description: an OpenAPI document, and a page of it for people."""
+"""Builds the server's OpenAPI document, and an HTML page that shows the document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as answers: a status, TGI's kind and text, and the two shapes of their JSON."""
+"""Converts exceptions to HTTP errors: status, type, text, and TGI's or OpenAI's JSON."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ProblemError(Exception):
 
 
 def invalid(text: str, param: str | None = None) -> ProblemError:
-    """A request breaks a rule; the text is TGI's, without its prefix."""
+    """Make the 422 `ProblemError` for a broken rule; the text is TGI's, without its prefix."""
     found = param or _param(text)
     return ProblemError(Problem(422, VALIDATION, f"Input validation error: {text}", found))
 

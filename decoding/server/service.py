@@ -94,7 +94,7 @@ class Service:
         return self.front.healthy and not self.draining
 
     def open(self, http: HttpRequest) -> Account:
-        """Begin the account of a request; it must be closed.
+        """Take a permit for a request and begin its `Account`, which must be closed.
 
         Raises:
             ProblemError: as many requests are being served as may be, or the server is closing.

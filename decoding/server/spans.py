@@ -1,4 +1,4 @@
-"""Traces as spans of OpenTelemetry; needs the extra `otel`."""
+"""Exports request traces as OpenTelemetry spans; needs the extra `otel`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OpenTelemetrySpans:
 
 
 def spans_to(endpoint: str, service_name: str) -> tuple[OpenTelemetrySpans, Anything]:
-    """Spans that a thread sends to a collector by OTLP over gRPC, and their provider to shut down.
+    """Make a sink that sends spans to a collector by OTLP over gRPC, and its `TracerProvider`.
 
     endpoint: as http://localhost:4317. service_name: the resource's `service.name`.
 

@@ -1,4 +1,4 @@
-"""Server-Sent Events: an event is one line of JSON; comments come while nothing else does."""
+"""`EventStream`: an ASGI response of Server-Sent Events, with comments during silence."""
 
 from __future__ import annotations
 

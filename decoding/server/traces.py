@@ -1,4 +1,4 @@
-"""Traces of requests: what a span of a finished request says, and where it goes.
+"""`RequestTrace`: what the span of a finished request says; `TraceSink`: its exporter.
 
 No trace has a prompt or a text. The spans of OpenTelemetry are made in `decoding.server.spans`.
 """

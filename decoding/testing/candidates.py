@@ -92,7 +92,7 @@ class Calling:
 
 
 class Candidate:
-    """A third-party processor as a function of a case."""
+    """A third-party processor, called with the logits and token ids of a `Case`."""
 
     __slots__ = ("_calling", "_function", "name", "roles")
 

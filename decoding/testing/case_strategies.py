@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what the checks are made of: cases, aimed parameters, tokens, schemas.
+"""Hypothesis strategies of batches, parameters near a row's cuts, tokens and JSON Schemas.
 
 `strategies` draws every logit as a choice of Hypothesis, which shrinks well. Here a row is drawn
 from a seed by `cases.draw_row`, which is quick at any width.

@@ -102,7 +102,7 @@ class Shapes:
 
 
 def draw_case(generator: np.random.Generator, shapes: Shapes, kept: Kept | None = None) -> Case:
-    """Draw a case; where `kept` is given, the rows of some are aimed at its cut."""
+    """Draw a case; given a truncation rule `kept`, some cases' rows lie close to its cut."""
     width = _width(generator, shapes.widths)
     rows = 1 if width > 2000 else _rows(generator, shapes)
     if kept is not None and width <= 1000 and generator.random() < 0.12:
@@ -211,7 +211,7 @@ def draw_row(generator: np.random.Generator, width: int, *, extreme: bool = True
 def aimed(
     generator: np.random.Generator, width: int, kept: Kept, rows: int = 1
 ) -> NDArray[np.float32]:
-    """Rows scaled to where what `kept` keeps changes, then moved away from there by a little.
+    """Draw rows scaled so that a token lies just inside or outside the cut of the rule `kept`.
 
     Where no scale changes anything, as for top-k, they are the same row at any scale.
     """

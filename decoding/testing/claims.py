@@ -1,4 +1,4 @@
-"""`Claim`: what `check_processor` holds a candidate to: a definition and a judge of results."""
+"""`Claim`: the processor that a candidate claims to be, and a judge of its results."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Claim:
 
 
 def claim_of(claim: Anything) -> Claim:
-    """The claim that a candidate behaves as a processor does, or as a judge of yours says.
+    """Make the claim that a candidate behaves as a processor does, or as a given judge says.
 
     claim: a processor of `decoding.processors`, a pipeline, any function `(logits, history) ->
     logits` that is right in float64, or an object with `rule` and `judge`.

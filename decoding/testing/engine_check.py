@@ -1,4 +1,4 @@
-"""`check_engine`: whether each request of an engine gets the tokens that it gets alone."""
+"""`check_engine`: tests that each request of an engine gets the tokens it gets alone."""
 
 from __future__ import annotations
 
@@ -386,7 +386,7 @@ def check_engine(
     faults: bool = True,
     shrink: bool = True,
 ) -> None:
-    """Check an engine with a state machine: add, step, cancel, fault, disconnect in any order.
+    """Check an engine with a state machine: add, step, cancel and model faults in any order.
 
     The oracle of a request is the same engine with that request alone and no fault. Laws: the
     tokens of every request are those of the oracle, or a beginning of them while it runs or if it

@@ -1,4 +1,4 @@
-"""The exact distribution of a sampler whose randomness is fed to it."""
+"""Computes a sampler's token probabilities by feeding it numbers in place of randomness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITS = 52
 
 
 def law_of_inverse(draw: Draw, row: Row) -> tuple[Row, float]:
-    """The law of a sampler that one uniform number decides, and how far it may be off.
+    """Token probabilities of a sampler that one uniform number decides, and their error bound.
 
     The middles of 2¹⁶ equal intervals are fed. A token that owns one interval of numbers, as with
     an inverse distribution function, is counted to within one part.
@@ -32,7 +32,7 @@ def law_of_inverse(draw: Draw, row: Row) -> tuple[Row, float]:
 
 
 def law_of_race(draw: Draw, row: Row) -> tuple[Row, float]:
-    """The law of a sampler that draws the best of independently perturbed logits.
+    """Token probabilities of a sampler of the best perturbed logit, and their error bound.
 
     One uniform number is fed for each logit. For each number of a token, and every other token, the
     numbers of the other with which it loses lie on one side of a threshold, found by bisection;

@@ -1,4 +1,4 @@
-"""JSON Schemas with finitely many values, and the exact mask after every prefix of a text.
+"""Draws JSON Schemas of finitely many values; tells which tokens may follow each prefix.
 
 A schema is drawn together with a finite list that holds every value it can have: an enumeration,
 a bounded integer, an array or an object of a few such. Further keywords (`not`, `allOf`, `if` ...)

@@ -1,4 +1,4 @@
-"""`check_grammar`: whether token masks allow the texts of a grammar, and nothing else."""
+"""`check_grammar`: tests that token masks allow the texts of a grammar, and nothing else."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def check_sampler(
 
 
 def check_declarations(processor: DeclaredProcessor, logits: Logits, history: History) -> None:
-    """Every fact the processor states is true of this batch."""
+    """Check on one batch that every fact that the processor declares is true."""
     facts = facts_of(processor)
     if facts is None:
         raise AssertionError("facts: the processor states what holds of it")
@@ -148,7 +148,7 @@ def check_shift(processor: Processor, logits: Logits, history: History) -> None:
 
 
 def check_scale(processor: Processor, logits: Logits, history: History) -> None:
-    """Dividing the logits by a temperature changes nothing of what is kept."""
+    """Check that dividing the logits by a temperature does not change which tokens are kept."""
     row = on_a_grid(logits)
     kept = processor(row, history) > -np.inf
     same = all(

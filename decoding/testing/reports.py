@@ -60,7 +60,7 @@ class CheckFailedError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The numbers of cases that a passed check has run.
+    """The result of a passed check: how many cases ran, and the failures that were expected.
 
     examples: how many. findings: counterexamples to laws whose failure was expected.
     reasons: from these laws to the reasons.

@@ -1,4 +1,4 @@
-"""`check_sampler`: whether a sampler draws from the distribution that it claims."""
+"""`check_sampler`: tests that a function draws tokens from the distribution it claims."""
 
 from __future__ import annotations
 

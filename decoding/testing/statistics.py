@@ -1,4 +1,4 @@
-"""Tests of drawn tokens with both error rates stated, and the sample sizes that they need."""
+"""Statistics of drawn tokens: χ², e-values, and sample sizes for two stated error rates."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def power(draws: int, cells: int, tv: float, alpha: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SampleSize:
-    """How many draws a test needs, and what it promises.
+    """The draws that a χ² test needs for a distance and two error rates.
 
     draws: how many. cells: the cells that tokens are gathered in, of about equal probability.
     tv: the total variation distance that is seen. alpha: the probability of an alarm without a

@@ -1,4 +1,4 @@
-"""`check_stream`: whether a text stream gives out the whole text, cut at its stop string."""
+"""`check_stream`: tests that a text stream gives the whole text, cut at its stop string."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def wrong(why: str, expected: Iterable[int] | Mask | None = None) -> Verdict:
 
 
 def either(clean: bool) -> Verdict:
-    """Right, or right but for ties."""
+    """The verdict that a row is right, if `clean`, or else right but for ties."""
     return RIGHT if clean else TIES
 
 

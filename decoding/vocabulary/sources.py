@@ -1,4 +1,4 @@
-"""Tokens of SentencePiece, tiktoken and transformers as bytes; none of these is imported here."""
+"""Reads token bytes and special ids off SentencePiece, tiktoken and transformers objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AN_ID = f"an id in [0, {MOST_TOKENS})"
 
 
 def sentencepiece_tokens(processor: Anything) -> Tokens:
-    """The tokens of a `sentencepiece.SentencePieceProcessor`."""
+    """The token bytes and special ids of a `sentencepiece.SentencePieceProcessor`."""
     names = ("get_piece_size", "id_to_piece", "is_byte", "is_control", "is_unknown", "is_unused")
     legal = all(callable(getattr(processor, name, None)) for name in names)
     require("processor", processor, legal, "a SentencePieceProcessor with a model")
@@ -40,7 +40,7 @@ def sentencepiece_tokens(processor: Anything) -> Tokens:
 
 
 def tiktoken_tokens(encoding: Anything) -> Tokens:
-    """The tokens of a `tiktoken.Encoding`."""
+    """The token bytes and special ids of a `tiktoken.Encoding`."""
     names = ("n_vocab", "decode_single_token_bytes", "encode_single_token", "special_tokens_set")
     legal = all(hasattr(encoding, name) for name in names)
     require("encoding", encoding, legal, "a tiktoken Encoding")
@@ -56,7 +56,7 @@ def tiktoken_tokens(encoding: Anything) -> Tokens:
 
 
 def ranked_tokens(ranks: Mapping[bytes, int], special_tokens: Mapping[str, int]) -> Tokens:
-    """The tokens of a mapping of bytes to ids, and of special texts to ids."""
+    """The token bytes and special ids of mappings of bytes, and of special texts, to ids."""
     require("ranks", ranks, isinstance(ranks, Mapping), "a mapping of bytes to token ids")
     require("special_tokens", special_tokens, isinstance(special_tokens, Mapping), _SPECIAL)
     entries = [("ranks", *entry) for entry in ranks.items()]
@@ -78,7 +78,7 @@ def ranked_tokens(ranks: Mapping[bytes, int], special_tokens: Mapping[str, int])
 
 
 def transformers_tokens(tokenizer: Anything) -> Tokens:
-    """The tokens of a tokenizer of transformers."""
+    """The token bytes and special ids of a tokenizer of transformers."""
     legal = callable(getattr(tokenizer, "get_vocab", None)) and hasattr(
         tokenizer, "all_special_ids"
     )

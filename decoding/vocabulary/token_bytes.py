@@ -37,7 +37,7 @@ _CLEANUP = (
 def tokens_of(
     tokenizer: tokenizers.Tokenizer, source: object
 ) -> tuple[list[bytes], frozenset[int]]:
-    """The bytes of a tokenizer's tokens and its special ids; ids without a token spell nothing.
+    """The bytes of each token id, empty where it has no token, and the set of special ids.
 
     Raises:
         ModelFormatError: the decoder has a step whose bytes are not known; names it. Or an id is

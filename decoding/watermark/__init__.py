@@ -1,4 +1,4 @@
-"""Watermarks: the schemes, their keys, and how to detect them.
+"""Watermark schemes, their keys, and the detection of a scheme in token ids.
 
 The processors that embed these watermarks are in `decoding.processors`. Texts are sequences of
 token ids; nothing here needs logits or a model.

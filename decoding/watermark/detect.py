@@ -160,7 +160,7 @@ class Detector:
 
 
 class Colours:
-    """Looks up whether tokens are green under a seed; caches the latest green lists."""
+    """Looks up whether tokens are green under a seed; caches the latest answers."""
 
     __slots__ = ("_cached", "scheme", "vocab_size")
 

@@ -60,7 +60,7 @@ def detect_synthid(token_ids: Sequence[int], scheme: SynthId) -> SynthIdDetectio
 
 
 def g_values(token_ids: Sequence[int], scheme: SynthId) -> NDArray[np.uint8]:
-    """The g-values `(scored, depth)` of the n-grams of a text with a new context.
+    """The g-values `(scored, depth)` of a text's n-grams whose context is not a repeated one.
 
     token_ids: as for `detect_synthid`.
     """

@@ -1,4 +1,4 @@
-"""Yields each token's preceding context, and marks first occurrences, for two detectors."""
+"""Yields the context before each token, marks first occurrences, for watermark detectors."""
 
 from __future__ import annotations
 

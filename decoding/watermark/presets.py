@@ -1,4 +1,4 @@
-"""The green-list schemes of TGI, transformers and the reference implementation."""
+"""Makes green-list schemes: TGI's, transformers', the reference code's, and one by Philox."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def selfhash(gamma: float = 0.25, delta: float = 2.0, key: int = MILLIONTH_PRIME
 def transformers_selfhash(
     gamma: float = 0.25, delta: float = 2.0, key: int = MILLIONTH_PRIME, context_width: int = 1
 ) -> Scheme:
-    """`selfhash` of transformers: another table, width and number of candidates.
+    """`selfhash` of transformers: table, width and candidates differ from the reference's.
 
     It also waits for `context_width` tokens before it marks one, where one fewer would do.
     """

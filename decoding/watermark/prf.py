@@ -41,7 +41,7 @@ def context_hash(token_ids: Iterable[int], key: int) -> int:
 
 
 def words_at(seed: int, token_ids: NDArray[np.int64], domain: int) -> NDArray[np.uint64]:
-    """The 32-bit words of ascending token ids."""
+    """The Philox 32-bit word of each of some ascending token ids, by seed and domain."""
     wanted = token_ids >> 2
     first = np.concatenate(([True], wanted[1:] != wanted[:-1]))
     drawn = philox4x32(wanted[first].astype(np.uint64), 0, 0, domain, seed)
@@ -50,6 +50,6 @@ def words_at(seed: int, token_ids: NDArray[np.int64], domain: int) -> NDArray[np
 
 
 def token_word(seed: int, token_id: int, domain: int) -> int:
-    """The 32-bit word of one token."""
+    """The Philox 32-bit word of one token id, by seed and domain."""
     counter = (token_id // 4, 0, 0, domain)
     return blocks.philox4x32(counter, (seed & _WORD, seed >> 32))[token_id % 4]

@@ -28,7 +28,7 @@ _ONE = np.int64(1)
 
 @dataclass(frozen=True, slots=True)
 class SynthId:
-    """A SynthID-Text watermark: keys, n-gram length and table sizes; transformers' defaults.
+    """A SynthID-Text scheme: keys, n-gram length, table, history; transformers' defaults.
 
     keys: at least one, in [0, 2**63); one a layer of the tournament. Who has them can detect.
     ngram_len: >= 2, tokens in an n-gram, the coloured one included.

@@ -46,7 +46,7 @@ def _layout(digits: str, point: int) -> str:
 
 
 def dumps(value: object) -> str:
-    """Write compact JSON: non-ASCII characters unescaped, keys in their order.
+    """Write compact JSON: every float as float32, non-ASCII unescaped, keys in their order.
 
     value: None, bool, int, float, str, and lists, tuples and dicts of these; keys are strings.
 

@@ -1,4 +1,4 @@
-"""TGI's validation of requests: its ranges, order of checks and messages.
+"""Validates requests as TGI does: with TGI's ranges, order of checks and messages.
 
 Python callers have the wider ranges of `GenerationParameters`; `validate` applies TGI's.
 Source: TGI 3.3.6, router/src/validation.rs, infer/mod.rs and server.rs.

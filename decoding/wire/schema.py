@@ -72,12 +72,12 @@ def optional(schema: Schema) -> Schema:
 
 
 def between(low: float, high: float, kind: str = "number") -> Schema:
-    """Numbers, or integers, from `low` to `high`."""
+    """The JSON Schema of numbers, or integers, from `low` to `high`."""
     return {"type": kind, "minimum": low, "maximum": high}
 
 
 def ids_below(width: int) -> Schema:
-    """Token ids of a vocabulary of `width` tokens."""
+    """The JSON Schema of the token ids of a vocabulary of `width` tokens."""
     return between(0, width - 1, "integer")
 
 

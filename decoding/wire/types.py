@@ -1,4 +1,4 @@
-"""The JSON types of a TGI request's parameters, and TGI's messages for wrong types.
+"""Reads a TGI request's parameters from JSON values; wrong types raise TGI's messages.
 
 TGI's messages come from serde_json and axum. They are rebuilt here without line and column, which
 are unknown after the body is decoded.
@@ -24,7 +24,7 @@ Reader: TypeAlias = Callable[[str, object], object]
 
 
 def parse_parameters(fields: object, prefix: str = "parameters.") -> dict[str, Any]:
-    """The known fields that are present and not null; no range is checked.
+    """Read known, non-null fields and ignore unknown ones; types are checked, ranges are not.
 
     prefix: of a field's path in errors.
     Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
@@ -54,7 +54,7 @@ def read_flag(path: str, value: object) -> bool:
 
 
 def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str, Any]:
-    """A body that must be an object.
+    """Check that a decoded JSON body is an object with the required fields; return the body.
 
     name: of Rust's type. required: the fields that must be there, of any type.
     Raises WireTypeError where it is no object, or lacks a field.

@@ -1,4 +1,4 @@
-"""Operations on one block of a row, as Numba intrinsics over `vectors`.
+"""Numba intrinsics (SIMD) that sum, mask, count, copy or edit one block of a row's logits.
 
 `start` and `stop` bound a block of a whole number of `KEY_LANES`; that it ends at `stop` is only
 known at run time keeps LLVM from unrolling a loop beyond its registers.
@@ -393,7 +393,7 @@ def divide_block_between(
     reciprocal: Any,
     out: Array,
 ) -> list[Any]:
-    """`copy_block_between`, and divided. The divisor lies in [1e-18, 1e18]."""
+    """`copy_block_between` with each logit divided by a divisor in [1e-18, 1e18]."""
     lows, highs = _bounds(stored, low, high, MASK_LANES)
     numbers = [splat(stored.builder, number, MASK_LANES) for number in (divisor, reciprocal)]
 

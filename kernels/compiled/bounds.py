@@ -1,4 +1,4 @@
-"""Numba functions that find which logits a top-k, top-p or typical-p keeps: a low and a high bound.
+"""Numba: finds low and high bounds of the logits that top-k, top-p or typical-p keeps.
 
 The nearest to a centre come first. A histogram of the distances in every 32nd block says where the
 boundary is, about. The logits around it, a few thousand, are copied out; where more are nearer,

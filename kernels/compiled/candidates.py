@@ -144,7 +144,7 @@ def mark(slot: Any, ids: Any, count: Any) -> Any:
 
 @compiled
 def unmark(slot: Any, ids: Any, count: Any) -> Any:
-    """Wipe the slots again."""
+    """Set every token's slot back to 0."""
     for place in range(count):
         slot[ids[place]] = 0
 

@@ -99,7 +99,7 @@ def keep_xtc(count: Any, item: Any, step: Any) -> Any:
 
 @compiled
 def scaled(logit: Any, item: Any) -> Any:
-    """A logit after a scale; what is finite stays finite."""
+    """z · first if z < 0 else z / second, of one logit; what is finite stays finite."""
     if logit == -np.inf:
         return logit
     logit = logit * item.first if logit < 0.0 else logit / item.second

@@ -89,7 +89,7 @@ def coin(position: Any, domain: Any, seed: Any) -> Any:
 
 @compiled
 def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
-    """The place of the winner among the candidates."""
+    """Draw by Gumbel-max: the place of the candidate with the largest logit + noise."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at = np.uint64(position)
@@ -243,7 +243,7 @@ def _least_word(largest: Any, score: Any, share: Any) -> Any:
 
 @compiled
 def draw_from_row(step: Any, seed: Any) -> Any:
-    """The winner among all tokens of a row, and its final logit."""
+    """Draw by Gumbel-max from a whole row: the winning token id and its final logit."""
     memory, position = step.memory, len(step.history)
     block_max, able_words = memory.doubles[FINAL_MAX], memory.integers[BINS_OF_BLOCK]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]

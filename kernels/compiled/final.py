@@ -1,4 +1,4 @@
-"""The final logits of a dense row, one block at a time, without a copy of the row.
+"""Numba: reads a dense row's final logits by block, without a copy of it; counts ties.
 
 A *final* logit is one that no temperature has to divide any more. A block with edited tokens is
 written into a buffer when it is read, all others are read as they are stored. Tokens that tie for

@@ -1,4 +1,4 @@
-"""Numba: the end of a row's step, after its program has run: the draw and its description."""
+"""Numba: draws a row's token once the row's program has run, and describes the draw."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ LANES = 16 if _FEATURES.get("avx512f", False) else 8
 
 
 class Row(NamedTuple):
-    """Stored logits.
+    """A row of stored logits: address, float format, width, and its end padded to a block.
 
     address: of the first. format: `FLOAT32` ... width: how many there are. whole: how many are in
     whole blocks; the others, filled up with −inf to a block, are read from a copy. behind: the

@@ -1,4 +1,4 @@
-"""The Numba options with which the functions of this package are compiled."""
+"""Numba decorators `compiled`, `inlined`, `owning`, `entry` with this package's options."""
 
 from __future__ import annotations
 

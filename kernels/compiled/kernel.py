@@ -1,4 +1,4 @@
-"""`CompiledKernel`: the Numba backend."""
+"""`CompiledKernel`: the Numba backend, rows on CPU threads; extreme rows left to NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampler's Numba functions as one unit of machine code for all float formats of logits.
+"""Loads or compiles the sampler's Numba step: one unit of machine code for all formats.
 
 This is the only module of the package that may be imported without Numba.
 """

@@ -1,4 +1,4 @@
-"""Numba: bitmasks over the whole vocabulary, applied to a row's logits when they are first read.
+"""Numba: applies at most two vocabulary bitmasks to a row's logits when they are read.
 
 A grammar's mask or a green list changes half of a row. Where the next truncation looks at few
 tokens, writing all of that down would cost more than the truncation: the block maxima are taken of

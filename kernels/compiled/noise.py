@@ -1,4 +1,4 @@
-"""Random words, and the noise of many tokens, as Numba intrinsics over `vectors`.
+"""Numba intrinsics (SIMD): Philox words and exponential noise of many tokens at once.
 
 The law is in `decoding.kernels.randomness`. Products and sums of the law are apart, never
 `multiply_add`, so that no machine fuses them.
@@ -33,7 +33,7 @@ _WORD, _BITS = types.uint64, types.uint32
 
 
 def log(x: Vector) -> Vector:
-    """The law's logarithm of positive normal float64."""
+    """The noise law's logarithm of positive normal float64 in the lanes of a vector."""
     bits = x.bits_as(INT64)
     exponents = (bits - LOG_OFFSET).signed_shift(MANTISSA_BITS)
     f = (bits - (exponents << MANTISSA_BITS)).bits_as(DOUBLE) - 1.0
@@ -89,7 +89,7 @@ def _write_blocks(indices: Vector, words: list[Vector], arrays: tuple[Array, ...
 
 @straight_line(types.void, types.int64, _WORD, _WORD, GIVEN, GIVEN, GIVEN)
 def blocks_from(builder: Any, block: Any, position: Any, seed: Any, *arrays: Array) -> list[Any]:
-    """Eight blocks from `block` on: their shares, the noises of their leads, and the leads.
+    """Write the shares, lead noises and leads of eight blocks, from `block` on.
 
     Into the three arrays, from `block` on.
     """
@@ -103,7 +103,7 @@ def blocks_from(builder: Any, block: Any, position: Any, seed: Any, *arrays: Arr
 def blocks_of_eight(
     _builder: Any, token_ids: Array, start: Any, position: Any, seed: Any, *arrays: Array
 ) -> list[Any]:
-    """The same of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
+    """Write the shares, lead noises and leads of the blocks of token_ids[start:start + 8]."""
     tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
     indices = tokens >> (BLOCK_SIZE.bit_length() - 1)
     words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)

@@ -1,4 +1,4 @@
-"""Numba functions that pass over a whole row: the only code that reads every logit.
+"""Numba: loops over a whole row of logits that scan, sum, count, collect, copy or edit it.
 
 Sums are float32 within a block, or a run of four, and float64 across them. `block_max` holds the
 largest logit of every block; of a row with masks, a bound of it that is hardly larger.

@@ -50,7 +50,7 @@ STATE = np.dtype([(name, kind) for kind, names in _NAMES.items() for name in nam
 
 
 def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The program's arrays as records, of which at least one each."""
+    """Pack a program into instruction and sparse-operand records, at least one of each."""
     count = len(program.opcodes)
     instructions = np.zeros(max(count, 1), INSTRUCTION)
     write_operands(instructions, program)
@@ -64,7 +64,7 @@ def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def write_operands(instructions: NDArray[Any], program: Program) -> None:
-    """Into records what `decoding.kernels.program.retuned` changes."""
+    """Write into records the fields that `decoding.kernels.program.retuned` may change."""
     count = len(program.opcodes)
     instructions["opcode"][:count] = program.opcodes
     instructions["first"][:count] = program.operands[:, 0]

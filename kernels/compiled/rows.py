@@ -148,7 +148,7 @@ def _end_if_emptied(step: Any) -> Any:
 
 @compiled
 def _run_temperature(item: Any, step: Any) -> Any:
-    """A temperature on a dense row."""
+    """Run a temperature on a dense row: divide touched logits, note it for all others."""
     state, first = step.state, item.first
     if not (can_divide(row_in(step), first) and can_divide_touched(step, first)):
         state.outcome = BEYOND
@@ -180,7 +180,7 @@ def _reads_few(index: Any, step: Any) -> Any:
 
 @compiled
 def _run_bitmask(item: Any, step: Any) -> Any:
-    """A mask, or a bias of the tokens in one, on a dense row."""
+    """Run a bitmask, or a bias of the tokens in one, on a dense row."""
     state, memory = step.state, step.memory
     bitmask, is_mask = memory.bitmasks[item.slot], item.opcode == BITMASK
     if is_mask:
@@ -261,7 +261,7 @@ def _is_last(index: Any, step: Any) -> Any:
 
 @compiled
 def _run_truncation(item: Any, step: Any) -> Any:
-    """The first truncation of a dense row."""
+    """Run the first truncation of a dense row: candidates, or a window of what stays."""
     state = step.state
     kept = truncate(item, step, _is_last(state.index, step))
     if state.outcome == BEYOND or np.isnan(state.low):

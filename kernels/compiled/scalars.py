@@ -1,4 +1,4 @@
-"""Numba intrinsics on single values: bits, pointers and conversions."""
+"""Numba intrinsics on single values: read a logit, count bits, convert, take addresses."""
 
 from __future__ import annotations
 

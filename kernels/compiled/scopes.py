@@ -1,4 +1,4 @@
-"""Numba functions: the part of the history that an instruction reads, counted by token."""
+"""Numba: counts by token the part of a row's history that an instruction reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numba: green lists by torch's shuffle (MT19937), packed one bit a token.
+"""Numba: green lists by torch's `randperm` (MT19937), packed one bit a token.
 
     for i = 0 .. count − 1:  swap order[i] with order[i + w[i] mod (n − i)]
 

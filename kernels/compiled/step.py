@@ -120,7 +120,7 @@ def step_rows(
     first_row: Any,
     last_row: Any,
 ) -> Any:
-    """Rows `first_row` to `last_row` of a batch: check, run the program, and do what is asked.
+    """Check rows `first_row` to `last_row`, run their programs; draw, describe or write them.
 
     Returns how many of them are left to NumPy.
 

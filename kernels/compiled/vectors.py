@@ -167,7 +167,7 @@ def filled(builder: Any, element: Any, count: int, value: float = 0) -> Vector:
 
 
 def splat(builder: Any, scalar: Any, count: int) -> Vector:
-    """The scalar in every lane."""
+    """A vector of `count` lanes, each of which holds the scalar."""
     undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
     first = Vector(builder, builder.insert_element(undefined, scalar, ir.Constant(INT32, 0)))
     return first.shuffle(Vector(builder, undefined), [0] * count)

@@ -1,4 +1,4 @@
-"""Triton functions: thresholds of truncations, found without sorting.
+"""Triton: finds the threshold of top-k, top-p or typical-p by pivots, without sorting.
 
 Tokens stand in the order of a value, largest first, ties by the lowest id. A token stays iff the
 weight before it is below a target: weights 1 and target k are top-k, probabilities and p are top-p,

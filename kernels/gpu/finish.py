@@ -93,7 +93,7 @@ def finish(
     ROOM: tl.constexpr,
     PIVOTS: tl.constexpr,
 ):
-    """Fill the fields, except the rank, of rows with `smallest` to `largest` candidates."""
+    """Truncate, draw, describe (but for the rank) rows of `smallest` to `largest` candidates."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
     inside = row < batch
     split = tl.arange(0, SPLIT_LANES)[None, :]

@@ -1,4 +1,4 @@
-"""`TritonKernel`: the Triton backend."""
+"""`TritonKernel`: the Triton backend; rows that it cannot run go to torch's kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 class TritonKernel:
-    """A batch of rows on a CUDA device, or on the host under Triton's interpreter.
+    """Draws a token a row on a CUDA device, or on the host under Triton's interpreter.
 
     Takes float16, bfloat16 and float32 rows of the programs that `decoding.kernels.gpu.plans`
     describes; a batch with any other row, and float64, goes to torch's kernels, as do the rows of a

@@ -1,4 +1,4 @@
-"""Triton functions: the candidates of a row as a list, and which of them are its top-n tokens."""
+"""Triton: lists a row's candidates from a bitmask, and finds which are its top-n tokens."""
 
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Which programs the fused kernels run, and the operands that the host prepares once a batch.
+"""Decides which programs the Triton kernels run; prepares their arrays once a batch.
 
 A row is accepted if its program is
 

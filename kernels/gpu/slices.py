@@ -1,4 +1,4 @@
-"""Triton functions that join what `survey` computed for each slice of a row to one number a row.
+"""Triton: reduces what `survey` computed for each slice of a row to one number a row.
 
 Slices are joined in their order by one reduction, so that a row's sums are the same in every step.
 `numbers` and `counts` are the planes that `decoding.kernels.gpu.survey` names, each with one entry

@@ -87,7 +87,7 @@ def survey(
     SUMS: tl.constexpr,
     DESCRIBE: tl.constexpr,
 ):
-    """Read one slice of `ROWS` rows once: sums, largest logits and candidates."""
+    """Read one slice of each of `ROWS` rows once; store sums, largest logits and candidates."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
     split = tl.program_id(1)
     inside = row < batch
@@ -203,7 +203,7 @@ def noise_bounds(
     token, split, seed, position,
     ROWS: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """Lower and upper float32 bounds of each token's exponential noise, by its high word alone."""
+    """Float32 bounds of each token's exponential noise, from the high 32 of 64 random bits."""
     quad = tl.arange(0, BLOCK // 4)[None, :] * 4
     block = (((quad // 32) * SPLITS + split) * 32 + quad % 32) >> 2
     w0, w1, w2, w3 = block_words(block, position, seed, TOKEN_HIGH)
@@ -233,7 +233,7 @@ def spread_lines(numbers, ROWS: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def total(weights):
-    """The sum of each row's float32 weights, in float64 after the reduction's tree."""
+    """The sum of each row's float32 weights, added up in float32 and returned as float64."""
     return tl.sum(weights, axis=1, keep_dims=True).to(tl.float64)
 
 

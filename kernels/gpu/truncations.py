@@ -1,4 +1,4 @@
-"""Triton functions: softmax, and the temperatures and truncations of a row's candidates.
+"""Triton: applies each row's temperatures and truncations to its candidates; softmax.
 
 A row is complete where all of its tokens alive are candidates, which the first truncation sees to.
 Until then the others count as two sums: `rest`, Σ exp(v − top), and `rest_product`,

@@ -1,1 +1,1 @@
-"""Kernels of grammars: transitions of automata, JSON texts and context-free texts by one byte."""
+"""Kernels of grammars: byte transitions of automata, JSON and Earley states; token masks."""

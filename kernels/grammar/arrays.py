@@ -1,4 +1,4 @@
-"""The types of the arrays that kernels take: C-contiguous, of one dimension if not `Rows`.
+"""NumPy types that annotate kernels' parameters: C-contiguous, 1-D if not `Rows`.
 
 A kernel is compiled for the types that its parameters are annotated with.
 """

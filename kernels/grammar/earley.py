@@ -47,7 +47,7 @@ _TRIES = 4
 
 
 class MachineLimitError(RuntimeError):
-    """The states of a machine need more memory than allowed; the states so far stay valid.
+    """Raised where a machine's states need more memory than allowed; its states stay valid.
 
     Attributes:
         what: the resource.
@@ -60,7 +60,7 @@ class MachineLimitError(RuntimeError):
 
 
 class EarleyMachine:
-    """The states of the texts of a grammar, as numbers that stay valid; −1 is dead.
+    """Moves a grammar's numbered Earley states by bytes (−1: dead); masks their next tokens.
 
     Threads may share a machine.
 

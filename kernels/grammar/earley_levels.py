@@ -1,4 +1,4 @@
-"""NumPy: the token mask of a state of the Earley recognizer, where the walk is not compiled."""
+"""NumPy: fills the token mask of an Earley state by trie level; no compiled walk needed."""
 
 from __future__ import annotations
 

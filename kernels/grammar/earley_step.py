@@ -1,4 +1,4 @@
-"""Numba: transitions of the Earley recognizer: scanning, completion, prediction, the next state."""
+"""Numba: computes an Earley state's next state: scanning, completion, prediction."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def filled(network: Network, chart: Chart, notes: Int64s, state: int, column: in
 
 @entry
 def fill(network: Network, chart: Chart, notes: Int64s, state: int, column: int) -> int:
-    """Entry for Python of `filled`."""
+    """`filled` for Python callers: the state after one symbol, stored among the transitions."""
     return filled(network, chart, notes, state, column)
 
 

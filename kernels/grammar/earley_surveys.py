@@ -19,7 +19,7 @@ _ROOM = 1 << 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """A survey (`decoding.kernels.grammar.earley_walk.survey`), its positions sorted by target."""
+    """Tokens that one rule state allows for any caller, and trie positions to go on from."""
 
     mask: NDArray[np.uint32]
     positions: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""Numba: the token mask of a state of the Earley recognizer, by walks of the token trie.
+"""Numba: fills the token mask of an Earley state by walks of the token trie.
 
 Inside a string most tokens stay in the same few network states, whatever rule called theirs. For a
 network state that allows many tokens, a `survey` finds these once; it stops where the rule may end

@@ -35,7 +35,7 @@ def compiled_with(
 
 
 class Entry:
-    """A kernel that Python calls."""
+    """A kernel that Python calls: plain Python until its Numba machine code is loaded."""
 
     def __init__(self, function: Callable[..., Any], options: Mapping[str, bool]) -> None:
         functools.update_wrapper(self, function)

@@ -1,4 +1,4 @@
-"""Numba: stack frames of open JSON objects and arrays; the keys, values and items that may come."""
+"""Numba: updates frames of open JSON objects and arrays; tells which keys may come."""
 
 from __future__ import annotations
 

@@ -10,5 +10,5 @@ _FACTOR = 1_000_003
 
 @inner
 def mixed(value: int, more: int) -> int:
-    """Extend the hash of a sequence by one number; all three are below 2^31."""
+    """Extend the hash of a sequence by one number; hashes and numbers are below 2^31."""
     return (value * _FACTOR + more) % PRIME

@@ -1,4 +1,4 @@
-"""Decorators that compile the functions of this package, each with its Numba options."""
+"""Decorators that mark this package's functions for Numba, each with its own options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy: the nodes of a token trie by depth, to follow all nodes of a level at once."""
+"""NumPy: orders a token trie's nodes by depth, to follow all nodes of a level at once."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ def _levels_of(same: _Same) -> Levels:
 
 
 def allow_all(mask: UInt32s, tokens: Int32s) -> None:
-    """Set the bits of some distinct tokens."""
+    """Set the mask bits of some distinct tokens."""
     np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))

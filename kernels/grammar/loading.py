@@ -1,4 +1,4 @@
-"""The kernels of grammars as units of machine code, one for each kernel that Python calls.
+"""Lists the grammar kernels as units of machine code, in two groups that load together.
 
 A group is needed by grammars of its kind from the first mask on. Of its units those come first that
 save most for each second of compilation.

@@ -1,4 +1,4 @@
-"""Numba: the reachable states of an automaton, and distances between states in characters.
+"""Numba: finds an automaton's reachable states, and character distances to acceptance.
 
 Automata come as edges (source, lowest symbol, highest symbol, target), sorted by source, with where
 each state's edges begin; and as the same edges sorted by target. An edge begins a character where

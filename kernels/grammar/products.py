@@ -1,4 +1,4 @@
-"""Numba: the product automaton of several, which accepts by a Boolean formula over them.
+"""Numba: builds or searches the product of automata under a Boolean formula over them.
 
 A formula is in postfix order: rows (LEAF, 0), (NOT, 1), (AND, n) or (OR, n). Its leaves are the
 automata of a `LazyDfa`, in their order; a state of the product is one state of each. The value of a
@@ -52,7 +52,7 @@ def _combined(operation: int, values: Int64s, first: int, top: int) -> int:
 def evaluate(
     fields: Int32s, formula: Int64Rows, states: Int32s, offset: int, values: Int64s, firsts: Int64s
 ) -> int:
-    """The value of the formula in a product state; leaves that no longer matter become DEAD.
+    """The formula's value in a product state; leaves that can no longer change it become DEAD.
 
     values, firsts: scratch, as long as the formula.
     """
@@ -93,7 +93,7 @@ def evaluate(
 
 @inner
 def find(states: Int32s, table: Int32s, leaves: int, count: int) -> int:
-    """The number of the product state that is written behind the last one; `count` if it is new."""
+    """The number of the product state that is stored in slot `count`; `count` if it is new."""
     offset = count * leaves
     value = 0
     for leaf in range(leaves):
@@ -181,7 +181,7 @@ def search(
     fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s,
     stack: Int64s, symbols: int, progress: Int64s, values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
-    """Whether a text is accepted: 1 or 0, else as `explore`; the first state does not accept.
+    """Whether any text is accepted (1 or 0), where the empty one is not; else as `explore`.
 
     The arrays are those of `explore`; stack: the states to look at, of which the first
     `progress[DONE]` are there. What is found last is looked at first.

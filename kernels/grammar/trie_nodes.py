@@ -1,4 +1,4 @@
-"""Numba: nodes of a token trie packed as uint64, and the bits of their tokens in a mask."""
+"""Numba: sets the mask bits of tokens of trie nodes, which are packed as uint64."""
 
 from __future__ import annotations
 

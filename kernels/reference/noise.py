@@ -1,4 +1,4 @@
-"""The noise of one token on Python numbers; `decoding.kernels.randomness` states the law."""
+"""Computes one token's Gumbel noise on Python numbers by `decoding.kernels.randomness`."""
 
 from __future__ import annotations
 

@@ -28,5 +28,5 @@ def philox4x32(
 def words_at(
     index: int, position: int, domain: int, seed: int, draw: int = 0
 ) -> tuple[int, int, int, int]:
-    """The four words of a domain at an index, for one position of one request."""
+    """The four words at an index of a domain (a purpose), by seed, position and draw."""
     return philox4x32((index, position, draw, domain), (seed & _WORD, seed >> 32))

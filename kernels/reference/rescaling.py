@@ -1,4 +1,4 @@
-"""Reference of edits of whole rows: a list of float64 logits in, a new list out."""
+"""Reference of dynamic temperature, logit scale, guidance, length decay; lists in and out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST = sys.float_info.max
 
 
 def dynamic_temperature(logits: Row, lowest: float, highest: float, exponent: float) -> Row:
-    """z / T, T between the two by the entropy's share of its greatest value."""
+    """z / T, T = lowest + (highest − lowest) · (H / ln support)^exponent."""
     support = sum(z > _IMPOSSIBLE for z in logits)
     if support < 2:
         return logits

@@ -15,7 +15,7 @@ _WITHOUT_FLOAT64 = ("mps",)
 
 
 def as_tensor(rows: Any) -> Tensor:  # an array or a tensor
-    """View host rows as a torch tensor, by pointer; return a tensor unchanged."""
+    """View host rows, also half-precision bits, as a float tensor; detach a tensor."""
     if isinstance(rows, Tensor):
         return rows.detach()
     if rows.dtype == FLOAT16_BITS:
@@ -26,7 +26,7 @@ def as_tensor(rows: Any) -> Tensor:  # an array or a tensor
 
 
 def borrow(array: NDArray[Any]) -> Tensor:
-    """View a host array's memory as a tensor, which must not be written to.
+    """View a host array as a tensor of the same dtype, which must not be written to.
 
     Only an array with a negative stride, which no tensor can have, is copied.
     """

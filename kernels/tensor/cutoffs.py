@@ -1,4 +1,4 @@
-"""PyTorch: the threshold of each row for truncations that depend on all of its logits.
+"""PyTorch: truncations by statistics of each whole row; the mask of the kept logits out.
 
 Rows and parameters are as in `filters`; `whole` are the logits that the row's mass is counted over.
 """

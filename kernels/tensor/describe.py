@@ -1,4 +1,4 @@
-"""PyTorch: packs the results of a group of rows into one table of 64-bit words for the host."""
+"""PyTorch: finds faults, logprobs, ranks, top tokens of rows; packs them as 64-bit words."""
 
 from __future__ import annotations
 

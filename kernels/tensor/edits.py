@@ -1,4 +1,4 @@
-"""PyTorch: edits of logits; float64 candidates `(rows, n)` in, the same with new logits out.
+"""PyTorch: edits of logits; float64 logits of candidates `(rows, n)` in, new logits out.
 
 Parameters are `(rows, 1)`.
 """
@@ -33,7 +33,7 @@ def temperature(logits: Tensor, value: Tensor, *, may_overflow: bool) -> Tensor:
 def dynamic_temperature(
     logits: Tensor, lowest: Tensor, highest: Tensor, exponent: Tensor, *, may_overflow: bool
 ) -> Tensor:
-    """z / T, T = lowest + (highest − lowest) · (H / ln support)^exponent."""
+    """z / T, T = lowest + (highest − lowest) · (H / ln n)^exponent, of n possible tokens."""
     support = (logits > NOTHING).sum(1, keepdim=True)
     greatest = support.clamp(min=2).to(torch.float64).log()
     share = (entropy(logits) / greatest).clamp(max=1.0)
@@ -51,7 +51,7 @@ def logit_scale(logits: Tensor, chosen: Entries, factor: Tensor, divisor: Tensor
 
 
 def repetition_penalty(logits: Tensor, seen: Entries, penalty: Tensor) -> Tensor:
-    """z · r if z < 0 else z / r, once a distinct token."""
+    """z · r if z < 0 else z / r, once for each distinct token in `seen`."""
     old = logits.gather(1, seen.places)
     return seen.replaced(logits, torch.where(old < 0, old * penalty, old / penalty))
 
@@ -63,7 +63,7 @@ def frequency_penalty(logits: Tensor, generated: Entries, penalty: Tensor) -> Te
 
 
 def presence_penalty(logits: Tensor, generated: Entries, penalty: Tensor) -> Tensor:
-    """z − α, once a distinct token."""
+    """z − α, once for each distinct token in `generated`."""
     return generated.replaced(logits, logits.gather(1, generated.places) - penalty)
 
 

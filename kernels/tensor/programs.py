@@ -1,4 +1,4 @@
-"""PyTorch: groups of rows that run the same opcodes, with their operands as device columns."""
+"""PyTorch: groups a batch's rows by their opcodes; uploads the operands as device columns."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def looked_up(
     lengths: NDArray[np.int64],
     prompt_lengths: NDArray[np.int64],
 ) -> Batch:
-    """Replace searches of the history by biases of what they find; the same batch if it has none.
+    """Replace n-gram bans and DRY by logit biases that the host finds in the rows' histories.
 
     The host searches: it has the history, and no other device has to be waited for.
     """

@@ -1,4 +1,4 @@
-"""NumPy: filters with state (mirostat, adaptive-p); float64 logits `(n,)` and the state in."""
+"""NumPy: mirostat, adaptive-p; float64 logits `(n,)` and state in, a mask or logits out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH = 0.3
 
 
 def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Mask:
-    """Mirostat 1: keep the k likeliest, k from a Zipf law fitted to `sampled` tokens and from μ.
+    """Mirostat 1: keep the k likeliest; k from μ and a Zipf law fitted to the top `sampled`.
 
     ŝ = Σ t b / Σ t²,   t = ln((i + 1) / i), b = ln(p_i / p_{i+1})
     k = (ε̂ · 2^μ / (1 − n^−ε̂))^(1 / ŝ),   ε̂ = ŝ − 1, n the row's width

@@ -1,4 +1,4 @@
-"""Philox words, and the noise of many tokens, in NumPy; see `decoding.kernels.randomness`."""
+"""NumPy: Philox words and noise of many tokens; chooses a token by logit plus noise."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The blocks of some tokens: their shared exponentials, and the noise and id of their leads.
+    """Blocks of tokens: each one's shared exponential, and its lead, the token of most noise.
 
     found: which of the blocks each token is in.
     """
@@ -70,7 +70,7 @@ def philox4x32(blocks: Words, position: int, draw: int, domain: int, seed: int) 
 
 
 def natural_log(x: Row) -> Row:
-    """The noise law's logarithm of positive normal numbers."""
+    """The natural logarithm of positive normal numbers, by the noise law's exact arithmetic."""
     bits = x.view(np.int64)
     exponents = (bits - LOG_OFFSET) >> MANTISSA_BITS
     f = (bits - (exponents << MANTISSA_BITS)).view(np.float64) - 1.0

@@ -1,4 +1,4 @@
-"""NumPy: edits of whole rows; float64 logits `(n,)` in, new logits out; −inf stays −inf."""
+"""NumPy: dynamic temperature, scale, guidance, length decay of logits `(n,)`; −inf stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy: the part of the history that an instruction reads, and the distinct tokens in it."""
+"""NumPy: finds the history tokens that an instruction reads, penalises, bans or biases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scope_of(
 def penalised(
     program: Program, index: int, history: NDArray[np.int32], prompt_length: int
 ) -> NDArray[np.int32]:
-    """The tokens of its scope to which a penalty applies: all but the exempt."""
+    """The tokens that a penalty applies to, as often as the history has them: no exempt ones."""
     seen = scope_of(program, index, history, prompt_length)
     exempt = program.sparse_token_ids[_entries(program, index)]
     return seen[~np.isin(seen, exempt)] if len(exempt) else seen

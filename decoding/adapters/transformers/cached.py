@@ -1,4 +1,4 @@
-"""`forward`: a CausalLM of transformers as a `CachedModel`, with a KV cache a sequence."""
+"""`forward`: makes a transformers CausalLM a `CachedModel`, with a KV cache per sequence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ATTENTION_CACHES = {"DynamicLayer", "DynamicSlidingWindowLayer"}
 
 
 def forward(model: Anything) -> TransformersModel | CallableModel:
-    """A CausalLM as a `CachedModel`: fork, rollback and ragged batches.
+    """Wrap a CausalLM as a `CachedModel`; as a `CallableModel` if its cache cannot roll back.
 
     model: any model with a language modelling head, a decoder alone. One whose layers keep more
         than keys and values, as state-space models, has no cache that can be rolled back: it
@@ -195,7 +195,7 @@ class TransformersModel:
 
 
 def context_length_of(model: Anything) -> int | None:
-    """Most tokens of a sequence, where the configuration says it."""
+    """The maximum number of tokens of a sequence, if the model's configuration states one."""
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 0 else None
 

@@ -1,4 +1,4 @@
-"""`custom_generate`: this library's loop behind `model.generate` of transformers."""
+"""`custom_generate`: makes transformers' `model.generate` run this library's loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`language_model` and `tokenizer`: a model and a tokenizer of transformers as ours."""
+"""Wraps a transformers model as a `LanguageModel`, and its tokenizer as a `Tokenizer`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from decoding.vocabulary import Tokenizer, Vocabulary
 
 
 def language_model(model: Anything, tokenizer: Anything = None) -> LanguageModel:
-    """A CausalLM and its tokenizer as a `LanguageModel`, for `generate`, `Engine` and the server.
+    """Wrap a CausalLM and its tokenizer as a `LanguageModel`, for `generate` and `Engine`.
 
     model: see `forward`. Its end tokens are those of its generation configuration, its context
         length and width those of its configuration.
@@ -51,7 +51,7 @@ def end_tokens(given: Anything) -> frozenset[int]:
 
 
 def tokenizer(tokenizer: Anything) -> Tokenizer:
-    """A tokenizer of transformers as a `Tokenizer`.
+    """Wrap a tokenizer of transformers as a `Tokenizer`.
 
     Raises:
         ModelFormatError: its decoder is of a kind whose bytes are not known.

@@ -1,4 +1,4 @@
-r"""The terminals of `%import common.NAME`, as regular expressions.
+r"""Regexes of the terminals in Lark's library `common`, for `%import common.NAME`.
 
 They are those of Lark's `common` library. Lark's lexer stops at the first match of a comment or a
 quoted string; without a lexer, the expressions themselves exclude longer matches.

@@ -1,4 +1,4 @@
-"""Makes the automaton of a rule: removes empty transitions, determinizes, and minimizes."""
+"""Removes a rule NFA's empty transitions; determinizes and minimizes it up to size limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CLOSED, _COMPARED = 16, 4
 
 
 def determinized(nfa: RuleNfa) -> RuleAutomaton:
-    """The automaton of the same language; the empty string is kept as `nullable`."""
+    """The NFA's language as a `RuleAutomaton`; its empty string becomes the flag `nullable`."""
     closures = _closures(nfa)
     count(_MADE + len(nfa.moves) + sum(map(len, closures)) // _CLOSED)
     bound = _GROWTH * len(nfa.moves) + _SLACK

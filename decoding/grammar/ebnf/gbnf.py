@@ -1,4 +1,4 @@
-r"""Parses GBNF, the grammar notation of llama.cpp.
+r"""Parses GBNF, the grammar notation of llama.cpp, to the rules of `syntax`.
 
     root    ::= "a" | [a-z]+ ( " " word ){2,4} # a comment
     word    ::= [^\x00-\x1F] . "\u00e9"

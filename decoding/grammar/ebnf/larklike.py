@@ -1,4 +1,4 @@
-r"""Parses an EBNF that resembles Lark's.
+r"""Parses an EBNF that resembles Lark's, without a lexer, to the rules of `syntax`.
 
     start: pair ("," pair)*              // a comment; # begins one too
     pair: NAME "=" (value | [sign] INT) -> assignment

@@ -50,7 +50,7 @@ class Compiled:
 
 
 def compile_rules(grammar: Rules) -> Compiled:
-    """The network of a grammar.
+    """Compile a grammar to the network of its rules' automata and the tokens that it names.
 
     Raises:
         GrammarUnsatisfiableError: the start rule derives no text.

@@ -1,4 +1,4 @@
-"""Lexing and rule collection that the parsers of both notations share."""
+"""The lexer and the collector of rules that the GBNF and the Lark-like parser share."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def lexemes_of(text: str, pattern: re.Pattern[str]) -> list[Lexeme]:
 
 @dataclass(slots=True)
 class OpenBracket:
-    """The alternatives so far of a rule, or of an open bracket inside a rule."""
+    """The alternatives read so far of a rule, or of a bracketed group inside a rule."""
 
     word: Lexeme
     alternatives: list[Alternative] = field(default_factory=list)

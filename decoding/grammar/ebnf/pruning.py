@@ -1,4 +1,4 @@
-"""Removes rules that derive nothing and rules that nothing calls; finds nullable rules."""
+"""Removes unproductive and unreachable rules of a grammar; finds the nullable rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the tokens of a vocabulary that a grammar names by id or by text."""
+"""Makes the masks of the vocabulary's tokens that a grammar names by id or by text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from decoding.grammar.tokens.table import TokenTable, allow
 def referenced(
     grammar: Rules, marks: Sequence[TokenReference], tokens: TokenTable
 ) -> list[NDArray[np.uint32]]:
-    """The mask of each token that a grammar names.
+    """For each token reference of a grammar, the mask of the tokens that it stands for.
 
     A name by text stands for all tokens with this text, special ones too. A negated name stands for
     all other tokens that have a text, so for no special token.

@@ -86,7 +86,7 @@ class RuleNfa:
 
 
 def rule_nfa_of(nfa: Nfa) -> RuleNfa:
-    """The automaton of a terminal, in the form that rules are built in."""
+    """Convert a terminal's byte automaton to the `RuleNfa` that rules are built in."""
     found = RuleNfa()
     states = [found.state() for _ in range(nfa.states)]
     for source, low, high, target in nfa.edges.tolist():

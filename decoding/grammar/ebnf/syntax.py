@@ -1,4 +1,4 @@
-"""The abstract syntax of context-free grammars, to which both notations are parsed.
+"""The abstract syntax of context-free grammars that the GBNF and Lark-like parsers return.
 
 Strings are over bytes and there is no lexer: a terminal is a regular language, and it may end
 wherever the rest of the text fits.

@@ -1,1 +1,1 @@
-"""JSON texts under a schema: shapes of arrays and objects, and the records kernels follow."""
+"""Follows JSON texts under a schema: shapes of arrays and objects, and kernels' records."""

@@ -31,7 +31,7 @@ class Way:
 
 
 def ways_of(contains: Sequence[Contains]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Every subset of conditions that an item may count for, with the nodes that it is then in.
+    """Yield each set of `contains` conditions an item may count for, with the nodes it is in.
 
     For a condition with a maximum, an item that does not count for it is in the node `outside`.
     """

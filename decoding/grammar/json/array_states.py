@@ -1,4 +1,4 @@
-"""The states of partly written arrays; they are written when a text first needs them."""
+"""States of partly generated JSON arrays; their kernel records are made when first needed."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class _State:
 
 
 class ArrayStates:
-    """The states of the arrays of one value, which may have several alternatives.
+    """The array states of one value: which shapes still match, and each state's kernel record.
 
     value: writes the record of an item that may be a member of some nodes; its second argument says
     whether each scalar has one spelling only. Every state can be completed.

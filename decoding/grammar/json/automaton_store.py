@@ -1,4 +1,4 @@
-"""The store of automata that all grammars of one vocabulary share, with masks of their states."""
+"""`Store`: string and number automata that a vocabulary's grammars share; token masks."""
 
 from __future__ import annotations
 

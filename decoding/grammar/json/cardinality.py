@@ -1,4 +1,4 @@
-"""Counts and lists the scalars of nodes, for arrays whose items must differ."""
+"""Counts and lists a node's scalars or strings; tells whether an array's items can differ."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _as_json(value: Fraction) -> int | Decimal:
 
 
 def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...] | None:
-    """Every string of a language; `None` if there are more than `most`."""
+    """Every string of a regular language; `None` if there are more than `most`."""
     if isinstance(language, Words):
         return language.words if len(language.words) <= most else None
     if count_strings(language, most + 1) > most:
@@ -74,7 +74,7 @@ def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...
 
 
 def can_always_go_on(node: Node) -> bool:
-    """Whether every text of a node that has begun has infinitely many completions.
+    """Whether every begun string or number of a node has infinitely many completions.
 
     Complete texts that cannot be extended are excepted.
     """
@@ -87,7 +87,7 @@ def can_always_go_on(node: Node) -> bool:
 
 
 def is_endless(nfa: Nfa) -> bool:
-    """Whether every state with transitions leads to infinitely many texts."""
+    """Whether each automaton state with outgoing edges leads to infinitely many texts."""
     if not nfa.states:
         return False
     degrees = np.bincount(nfa.edges[:, 0], minlength=nfa.states)
@@ -103,7 +103,7 @@ def is_endless(nfa: Nfa) -> bool:
 
 
 def may_differ(choices: Sequence[int], used: int) -> bool:
-    """Whether items can be chosen from sets of values, all different and none of them used.
+    """Whether all items can get distinct values, each of its own set and none in `used`.
 
     choices: for every item the values that it may have, as bits. used: values, as bits.
     """

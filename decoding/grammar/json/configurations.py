@@ -1,4 +1,4 @@
-"""Configurations (state, stack of open arrays and objects) of a grammar's texts; their masks."""
+"""Numbers configurations of texts (state, open arrays and objects) and fills their masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restricts a graph to values of limited nesting depth."""
+"""Restricts the graph of a JSON Schema's nodes to values of limited nesting depth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decoding.grammar.json.simplify import simplify_array, simplify_object
 
 
 class DepthLimitedGraphs:
-    """The graphs of a graph's values with at most 0, 1, 2 … nested arrays and objects.
+    """For each limit 0, 1, 2 …, the graph restricted to so many nested arrays and objects.
 
     In a graph of n nodes, every node that is not empty has a member of depth n or less. So deep
     limits do not restrict values near the root.

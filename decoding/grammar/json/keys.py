@@ -1,4 +1,4 @@
-"""Classifies the keys of objects, and builds the automaton that reads a key and its class."""
+"""Partitions keys of JSON objects into classes; builds the automaton that classifies keys."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class KeyClasses:
 def key_classes(
     store: Store, graph: Graph, shapes: Sequence[ObjectShape], spelling: Spelling
 ) -> KeyClasses:
-    """The classes of keys for several shapes that are followed at once."""
+    """Classify the keys of alternative object shapes; write the automaton that reads keys."""
     declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
     # A forbidden name needs a class too, so that it does not count as another key.
     listed = tuple(dict.fromkeys(name for names in declared for name in names))
@@ -90,7 +90,7 @@ def key_classes(
 
 
 def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator[int]:
-    """Yield the nodes of the values of keys that match several patterns of a shape.
+    """Check a shape's key limits; under key patterns, yield the nodes of undeclared values.
 
     refused: takes pointers of schemas that cannot be combined; keys that need such a combination
     are never produced.

@@ -29,7 +29,7 @@ MOST_LEVELS = 100
 
 
 class JsonRecords:
-    """The records of one schema.
+    """Writes the kernel records of one schema: its values, object types and array types.
 
     Where `style.nesting` limits the depth of texts, values below `shallow_at` open arrays and
     objects have records of their own, because fewer levels are left for them. A value of `level` k

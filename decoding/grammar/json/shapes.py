@@ -17,7 +17,7 @@ from decoding.grammar.regular.expressions import Expression
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Between `minimum` and `maximum` items are members of `node`.
+    """A `contains` condition: between `minimum` and `maximum` items are members of `node`.
 
     outside: the node of the values that are no members of `node`; needed where there is a maximum.
     """
@@ -101,7 +101,7 @@ class Node:
 
 
 class Graph(Protocol):
-    """Numbered nodes. Every node reachable from the root exists once a schema is compiled."""
+    """Protocol of numbered nodes; all that the root reaches exist once a schema is compiled."""
 
     root: int
 

@@ -20,7 +20,7 @@ from decoding.kernels.grammar.trie_nodes import TOKEN, TOKEN_AT, copy_twins
 
 
 class SplitValues:
-    """Follows all records of split values at once."""
+    """Follows a text's bytes, and fills its mask, through all records of split values."""
 
     def __init__(self, places: Configurations) -> None:
         self._places = places

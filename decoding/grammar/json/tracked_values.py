@@ -1,4 +1,4 @@
-"""Unique items with up to a thousand possible values, which are numbered.
+"""Numbers the up to 1,024 values of unique array items; one node for each binary digit.
 
 Value number i, from 1, is a member of the node of each binary digit of i that is 1. So ten nodes
 identify a thousand values. The nodes exclude values that the array already has, so that an item
@@ -17,7 +17,7 @@ from decoding.grammar.json.shapes import Graph
 
 
 class TrackedValues:
-    """The possible values of an array's items, by position.
+    """The numbered values that a unique-items array may have at each position; which are left.
 
     A set of values is an integer whose bit i stands for value i. Nodes are made on first use.
     """

@@ -1,1 +1,1 @@
-"""Matchers: texts that are followed through a compiled grammar, and the masks of next tokens."""
+"""Follows texts through a compiled grammar, token by token, and masks the next tokens."""

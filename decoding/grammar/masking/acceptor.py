@@ -15,7 +15,7 @@ REJECTED = -1
 
 
 class Acceptor(Protocol):
-    """The texts of one grammar as states, which are numbered when they are first reached.
+    """Protocol: tokens move one grammar's numbered text states, each with a token mask.
 
     A number keeps its meaning: keeping it is a rollback, copying it a fork. From every state some
     text leads to an end. The acceptor of a matcher raises no `GrammarLimitError`: a grammar that

@@ -1,4 +1,4 @@
-"""The acceptor of JSON texts and regular languages, byte by byte."""
+"""Follows JSON texts and texts of regular languages by bytes, and gives token masks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class ByteAcceptor:
-    """The texts of one grammar as numbered states; a `BoundedAcceptor`.
+    """A `BoundedAcceptor` of one JSON Schema or regular language, with numbered states.
 
     A state is one configuration, or a set of them where records of values had to be split
     (`decoding.grammar.json.split_values`). Each method but `accepts` raises `RoomError` where the

@@ -1,4 +1,4 @@
-"""The acceptor of context-free grammars, on the machine of `decoding.kernels.grammar.earley`."""
+"""Follows texts of a context-free grammar on an `EarleyMachine`, and gives token masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class ContextFreeAcceptor:
-    """The texts of a context-free grammar; a `BoundedAcceptor`.
+    """A memory-bounded acceptor of a context-free grammar over bytes and named tokens.
 
     Each method but `accepts` raises `RoomError` where the states would take more than `memory`.
 

@@ -1,4 +1,4 @@
-"""Walks without compiled kernels: transitions between configurations are memoized.
+"""`Walks` in Python, without compiled kernels: memoizes transitions of configurations.
 
 Inside strings, numbers and whitespace, the segments of tokens are computed once
 (`decoding.grammar.tokens.segments`), and what follows them is the same for many tokens. So the
@@ -59,7 +59,7 @@ class _Memo:
 
 
 class MemoizedWalks:
-    """Walks that memoize the transitions of configurations."""
+    """`Walks` in Python: memoizes transitions of configurations, and segments of tokens."""
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations

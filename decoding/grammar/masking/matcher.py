@@ -1,4 +1,4 @@
-"""The matcher: one text that is followed through a compiled grammar."""
+"""`Matcher`: follows one text through a compiled grammar and masks its next tokens."""
 
 from __future__ import annotations
 
@@ -147,6 +147,6 @@ def _replayed(grammar: TokenGrammar, taken: Iterable[int | bytes]) -> Matcher:
 
 
 def fill_masks(matchers: Sequence[Matcher], out: NDArray[np.uint32]) -> None:
-    """Write the masks of a batch, a row each."""
+    """Write each matcher's mask of next tokens into its row of `out`."""
     for matcher, row in zip(matchers, out, strict=True):
         row[:] = matcher.mask()

@@ -1,4 +1,4 @@
-"""Computes masks before they are asked for: in a thread, or for some seconds."""
+"""Computes token masks ahead: a batch's in a thread, or for seconds those that may follow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decoding.grammar.masking.matcher import Matcher
 
 
 def precompute(matcher: Matcher, seconds: float) -> int:
-    """Compute the masks of states that can follow a text; returns how many were computed.
+    """Compute for `seconds` the masks of states that can follow a text; returns how many.
 
     seconds: no mask is begun after so many seconds, ≥ 0.
     States come breadth first, by the number of bytes that lead to them, the text's own state first.
@@ -41,7 +41,7 @@ def precompute(matcher: Matcher, seconds: float) -> int:
 
 
 def prefetch(matchers: Sequence[Matcher]) -> Thread:
-    """Compute the masks of a batch in a thread, during a forward pass.
+    """Start and return a thread that computes a batch's masks, as during a forward pass.
 
     Returns the thread, which need not be joined: who asks for a mask that is being computed waits
     for it. The matchers may go on meanwhile; the masks are those of their states as of this call.

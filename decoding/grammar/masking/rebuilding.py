@@ -1,4 +1,4 @@
-"""An acceptor that replaces a full one: states are dropped at the bound of memory, and made again.
+"""An acceptor that drops all states at its memory bound, and remakes them from the tokens.
 
 A bounded acceptor stores the states, open objects and item sets that texts have reached. Where they
 would take too much memory it raises `RoomError`. Then an empty acceptor takes its place, and a
@@ -46,7 +46,7 @@ class _Generation:
 
 
 class RebuildingAcceptor:
-    """An `Acceptor` that never runs out of memory for its states; threads may share it.
+    """An `Acceptor` that drops and remakes states at a memory bound; threads may share it.
 
     It permanently stores one token for each state. State 0 is the start.
     """

@@ -1,4 +1,4 @@
-"""The routes to a mask: compiled kernels, NumPy and Python, or these until those are ready."""
+"""Routes to a mask: Numba kernels; NumPy and Python; or the latter until kernels load."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _wait(group: Group) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How masks are computed; every route gives the same masks.
+    """How masks are computed: makers of `Sweeps` and `Walks`; all routes give the same masks.
 
     sweeps: makes the sweeps of the automata of a store. walks: those of the texts of a grammar.
     begin: called with the kernels that a grammar needs, when it is compiled.

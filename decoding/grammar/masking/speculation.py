@@ -1,4 +1,4 @@
-"""Masks for speculative decoding: for a tree of drafted tokens, which are checked at once."""
+"""Computes grammar masks for a tree of drafted tokens, as speculative decoding needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Walks`: what may follow a configuration of a text, by given bytes or by all tokens of a trie."""
+"""`Walks`: moves a text's configuration by bytes; masks the trie tokens that may follow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
-    """A byte may lead to several places; `json.split_values` follows all of them."""
+    """Raised where a byte leads to several configurations; `json.split_values` follows all."""
 
 
 class Walks(Protocol):
-    """The continuations of the configurations of a grammar. Bits of masks are only ever set.
+    """Protocol: follows bytes from a configuration; sets mask bits of tokens that may follow.
 
     Both methods raise `ChoiceNeededError` where a byte leads to several configurations.
     """

@@ -1,4 +1,4 @@
-"""Canonical texts of numbers, one each, for JSON values that `uniqueItems` compares as texts."""
+"""Builds the automaton of one canonical text a number, as `uniqueItems` compares texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Automata of decimal texts between two bounds and on multiples of steps, digit by digit."""
+"""Builds automata of decimal texts within bounds that are, or are not, multiples of steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ZERO = ord("0")
 
 
 def decimals(value: Fraction) -> int | None:
-    """Return the digits of a number's decimal fraction, or None if that is infinite."""
+    """Return how many decimal places a fraction needs, or None if infinitely many."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1

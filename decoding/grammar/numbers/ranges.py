@@ -1,4 +1,4 @@
-"""Ranges of numbers: bounds, steps and exclusions, exact."""
+"""`NumberRange`: an exact interval of numbers with steps, excluded numbers and a spelling."""
 
 from __future__ import annotations
 

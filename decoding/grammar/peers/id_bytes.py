@@ -1,4 +1,4 @@
-"""Byte strings of token ids, as the adapters of peer engines need them."""
+"""Lists the bytes of token ids, and tells which have any, for adapters of other engines."""
 
 from __future__ import annotations
 

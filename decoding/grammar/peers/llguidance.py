@@ -135,7 +135,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
-    """Exactly these texts. Raises `ParameterError` for none at all."""
+    """Compile a grammar of exactly the given texts; raises `ParameterError` for none at all."""
     words = sorted(set(texts))
     require("texts", words, bool(words), "at least one text")
     return _compiled(

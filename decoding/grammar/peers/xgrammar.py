@@ -26,7 +26,7 @@ except ImportError as error:
 
 
 class Machine:
-    """The vocabulary that grammars are compiled for. Raises `ParameterError` without end tokens.
+    """xgrammar's compiler for a vocabulary; `ParameterError` for one without end tokens.
 
     threads: the number of threads that compile one grammar.
     """
@@ -99,7 +99,7 @@ class Matcher:
 def compile_json_schema(
     schema: Schema, machine: Machine, *, strict_mode: bool = True
 ) -> CompiledGrammar:
-    """The JSON texts of a schema, with the exceptions that the module names.
+    """Compile a JSON Schema, without the keywords that the module docstring lists.
 
     strict_mode: forbid undeclared properties and items unless the schema allows them explicitly.
         This is the engine's default; JSON Schema says the opposite. Raises `GrammarError`.
@@ -116,7 +116,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
-    """Exactly these texts. Raises `ParameterError` for none at all."""
+    """Compile a grammar of exactly the given texts; raises `ParameterError` for none at all."""
     words = sorted(set(texts))
     require("texts", words, bool(words), "at least one text")
     return compile_gbnf(

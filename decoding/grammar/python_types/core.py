@@ -28,7 +28,7 @@ CONDITIONS = BOUNDS | LENGTHS | {"pattern"}
 
 
 class RefusalError(ValueError):
-    """A type cannot be described exactly; the message says which part and why."""
+    """Raised where a type cannot be described exactly; the message says which part and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TypePath:
 
 
 class Describer(Protocol):
-    """Derives the JSON Schema of one type."""
+    """Protocol: derives the JSON Schemas of the core schemas inside one Python type."""
 
     def of(self, core: Core, place: TypePath) -> Json:
         """The JSON Schema of a core schema."""
@@ -63,7 +63,7 @@ class Describer(Protocol):
 
 
 class Describe(Protocol):
-    """A function that derives the JSON Schemas of core schemas of one type."""
+    """Protocol of a function that derives the JSON Schema of one kind of core schema."""
 
     def __call__(self, describer: Describer, core: Core, place: TypePath, /) -> Json:
         """The JSON Schema of a core schema."""

@@ -26,7 +26,7 @@ _SYNTAX = frozenset("\\^$.*+?()[]{}|/")
 
 
 class PatternError(ValueError):
-    """A pattern has syntax that is not supported, or whose meaning differs between engines."""
+    """Raised for pattern syntax that is unsupported or differs in meaning between engines."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from decoding.typing import Anything
 
 
 def schema_of_type(python_type: Anything) -> Json:  # any type, also `list[int]`
-    """A JSON Schema of texts that `TypeAdapter(python_type).validate_json` accepts.
+    """A JSON Schema, all of whose texts `TypeAdapter(python_type).validate_json` accepts.
 
     Raises:
         MissingDependencyError: Pydantic is not installed.

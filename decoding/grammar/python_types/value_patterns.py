@@ -1,4 +1,4 @@
-"""ECMA-262 patterns of texts that Pydantic reads as values of the standard library's types.
+"""ECMA-262 patterns of texts that Pydantic reads as UUIDs, times, URLs, IP addresses etc.
 
 Each pattern only matches texts that Pydantic accepts. Rare forms, and forms whose meaning depends
 on the version, are left out. Sources: docs.pydantic.dev (Standard library types, Network types),
@@ -156,12 +156,12 @@ def _any(form: str) -> str:
 
 
 def seconds_of(moment: dt.datetime, *, up: bool) -> dt.datetime:
-    """The nearest whole second, not before or not after a moment."""
+    """Round a `datetime` to a whole second: up (not before it) or down (not after it)."""
     floor = moment.replace(microsecond=0)
     return floor + dt.timedelta(seconds=1) if up and moment.microsecond else floor
 
 
 def whole_seconds(span: dt.timedelta, *, up: bool) -> int:
-    """The nearest whole number of seconds, not below or not above a span."""
+    """Round a `timedelta` up or down to a whole number of seconds."""
     seconds = span / dt.timedelta(seconds=1)
     return math.ceil(seconds) if up else math.floor(seconds)

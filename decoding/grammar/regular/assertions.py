@@ -92,7 +92,7 @@ class Rest(NamedTuple):
 
 
 def joined(parts: list[Node]) -> Node:
-    """Return the parts one after the other."""
+    """Return the sequence of the parts; a plain expression where no part asserts anything."""
     plain = [part for part in parts if not isinstance(part, _ASSERTIONS)]
     if len(plain) == len(parts):
         return operations.sequence(plain)
@@ -100,7 +100,7 @@ def joined(parts: list[Node]) -> Node:
 
 
 def either(options: list[Node]) -> Node:
-    """Return any of the options."""
+    """Return the union of the options; a plain expression where no option asserts anything."""
     plain = [option for option in options if not isinstance(option, _ASSERTIONS)]
     if len(plain) == len(options):
         return operations.choice(plain)
@@ -115,7 +115,7 @@ def repeated(body: Node, minimum: int, maximum: int | None, offset: int) -> Node
 
 
 def resolve_full(pattern: Node) -> Expression:
-    """Return the texts that the pattern matches as a whole.
+    """Return the assertion-free expression of the texts that the pattern matches as a whole.
 
     Raises `GrammarUnsupportedError` where assertions cannot be taken apart.
     """

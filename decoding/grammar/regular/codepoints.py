@@ -1,4 +1,4 @@
-"""Sets of characters as inclusive ranges of code points, sorted, disjoint and not adjacent.
+"""Set algebra, case folding and categories of characters as sorted ranges of code points.
 
 No set holds a surrogate.
 """
@@ -80,7 +80,7 @@ def difference(left: Ranges, right: Ranges) -> Ranges:
 
 
 def without_surrogates(ranges: Ranges) -> Ranges:
-    """Return the characters among some code points."""
+    """Return the code points of some ranges that are not surrogates."""
     return intersection(EVERY, ranges)
 
 
@@ -90,7 +90,7 @@ def contains(ranges: Ranges, code_point: int) -> bool:
 
 
 def size(ranges: Ranges) -> int:
-    """Return the number of characters."""
+    """Return the number of characters in a set."""
     return sum(high - low + 1 for low, high in ranges)
 
 

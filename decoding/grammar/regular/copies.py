@@ -1,4 +1,4 @@
-"""Arrays of the edges of repeated copies of an NFA, for the NFA builder's `{m,n}`."""
+"""Makes arrays of the edges of repeated copies of an NFA, for the NFA builder's `{m,n}`."""
 
 from __future__ import annotations
 

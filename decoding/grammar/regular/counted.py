@@ -1,4 +1,4 @@
-r"""Bounds on the number of characters, counted beside an automaton instead of built into it.
+r"""Splits length bounds off expressions; makes tables to count them beside an automaton.
 
 A pattern of a hundred states and at most five hundred characters is an automaton of fifty thousand
 states, or an automaton of a hundred states and a count. This module makes the second: for every

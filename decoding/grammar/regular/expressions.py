@@ -1,4 +1,4 @@
-"""Regular expressions over Unicode strings, as a syntax tree of values.
+"""Regular expressions over Unicode strings: a syntax tree of immutable, hashable nodes.
 
 An expression denotes a set of strings, whatever bytes they are spelled in
 (`decoding.grammar.regular.nfa`). Expressions are compared and hashed by structure.

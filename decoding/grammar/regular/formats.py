@@ -1,4 +1,4 @@
-r"""Regexes of JSON Schema's formats.
+r"""Regexes of the values of JSON Schema's `format`, such as dates and URIs, as expressions.
 
 Each language lies within what its RFC allows, so that a text that is produced is valid. Some rare
 valid texts are left out, such as leap seconds. Where a schema negates a format, a wider language is

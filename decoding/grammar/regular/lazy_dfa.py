@@ -24,7 +24,7 @@ _OFFSETS = (1 << 31) - 1
 
 
 class RoomError(GrammarLimitError):
-    """The states that are stored for texts take all the memory that they may take.
+    """Raised where the states that are stored for texts would take more memory than allowed.
 
     Matchers never raise it: the states are dropped, and those that a text needs are made again.
     """

@@ -1,4 +1,4 @@
-"""Nondeterministic finite automata over bytes, as arrays, and how strings become bytes."""
+"""`Nfa`: nondeterministic byte automata as arrays, and functions that make and trim them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products of automata under a Boolean formula: intersections, unions and complements at once."""
+"""Builds product automata of Boolean formulas over languages, or decides their emptiness."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_ROWS = 1 << 24
 
 
 class Product:
-    """The strings of an expression with logic, over the symbols of an alphabet of `MAX_SYMBOLS`."""
+    """The product automaton of an expression with ∩, ∪ and complement; ≤ 256 symbols."""
 
     def __init__(self, expression: Expression, encoder: Symbols) -> None:
         self.symbols = len(encoder.alphabet.classes)

@@ -1,4 +1,4 @@
-r"""Automata of the bytes of one character out of a set, and the automaton of all strings."""
+r"""Builds automata of the bytes of one character of a set, and one of all strings."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def universal_nodes(spelling: Spelling) -> tuple[int, ...]:
 
 @lru_cache(maxsize=3)
 def universal_nfa(spelling: Spelling) -> Nfa:
-    """Return the automaton of all strings; but in CANONICAL, state i is `UniversalState(i)`."""
+    """Return the automaton of all strings; state i is `UniversalState(i)`, not in CANONICAL."""
     order: Sequence[int] = universal_nodes(spelling)
     universal = np.arange(len(order), dtype=np.int8)
     if spelling is Spelling.CANONICAL:

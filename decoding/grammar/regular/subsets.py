@@ -1,4 +1,4 @@
-"""Intersections and complements of automata by the subset construction and by products.
+"""Builds intersections and complements of automata by subset construction and products.
 
 Everything here is over the symbols of one alphabet (`decoding.grammar.regular.symbols`).
 """

@@ -1,4 +1,4 @@
-"""Alphabets of character classes, over which automata do not depend on how strings are spelled.
+"""Divides characters into classes that expressions tell apart, an automaton's alphabet.
 
 An alphabet divides the characters into the fewest classes that some expressions can tell apart;
 its symbols are the indices of the classes.
@@ -105,7 +105,7 @@ class Symbols:
 
 
 def check_logic(expression: Expression) -> None:
-    """Raise unless `Both` and `Not` are nested at most `MAX_LOGIC` deep."""
+    """Raise `GrammarLimitError` unless `Both` and `Not` nest at most `MAX_LOGIC` deep."""
 
     def depth(node: Expression, below: list[int]) -> int:
         return max(below, default=0) + isinstance(node, Both | Not)

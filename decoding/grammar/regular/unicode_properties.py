@@ -1,4 +1,4 @@
-r"""The sets of characters of Unicode properties, as in `\p{...}` of ECMA-262."""
+r"""Looks up the set of characters of a Unicode property, as in `\p{...}` of ECMA-262."""
 
 from __future__ import annotations
 

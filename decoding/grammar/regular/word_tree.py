@@ -1,4 +1,4 @@
-"""Prefix trees of words over an alphabet of small integers."""
+"""Builds prefix trees of words over small integers, as arrays of edges for NFAs."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ _current: ContextVar[Work] = ContextVar("work of the compilation in this context
 
 @contextmanager
 def counting(work: Work) -> Iterator[None]:
-    """Let `count` add to this work inside."""
+    """Context manager: inside it `count` adds steps to the given `Work`."""
     token = _current.set(work)
     try:
         yield
@@ -83,7 +83,7 @@ def count(steps: int) -> None:
 
 
 def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Remember the last `size` answers of a function, and the steps that each of them took.
+    """Decorator: LRU cache of a function's last `size` answers, with the steps each took.
 
     The steps count at the first use of an answer in a compilation, which holds the answer then.
     Errors are not remembered.

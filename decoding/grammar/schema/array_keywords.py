@@ -39,7 +39,7 @@ _ITEMS = frozenset(("items", "prefixItems", "additionalItems"))
 
 
 class ArrayKeywords:
-    """The keywords for arrays; see `TypeKeywords` for the methods."""
+    """`TypeKeywords` of arrays: translates array keywords and their negations to constraints."""
 
     name = "arrays"
     json_type = ARRAY

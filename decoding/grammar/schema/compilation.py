@@ -1,4 +1,4 @@
-"""Compiles a JSON Schema document to the graph of its nodes."""
+"""Compiles a JSON Schema document to a `SchemaGraph`; raises where no value is valid."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compile_graph(
     limits: SchemaLimits | None = None,
     digits: int | None = MAX_DIGITS,
 ) -> SchemaGraph:
-    """The graph of a JSON Schema: every member of its root is valid.
+    """Compile a JSON Schema to its graph of nodes; every member of the root node is valid.
 
     on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
     format: whether formats that are known are enforced, must be known, or are annotations.

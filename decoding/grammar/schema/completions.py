@@ -1,4 +1,4 @@
-"""How many values a partly written item can still become, for arrays with `uniqueItems`.
+"""Counts the values that a begun item can still become, for arrays with `uniqueItems`.
 
 Masks remember the texts of earlier items and forbid to repeat one. A partly written item must then
 always have a completion that differs. If every beginning has infinitely many completions, one

@@ -24,7 +24,7 @@ _NO_VALUE = "no value at all is valid"
 
 
 def why_empty(graph: SchemaGraph) -> tuple[str, str, bool]:
-    """The pointer of a cause of an empty root, a sentence on it, and whether it is certain.
+    """Why nothing fits the root schema: a JSON pointer, a sentence, and whether it is certain.
 
     It is not certain where strings are left out because readers differ on which have a format.
     """

@@ -1,4 +1,4 @@
-"""Constraints on one array or object, as several schemas state them together.
+"""Data classes of several schemas' constraints on one array or object; merges them.
 
 Constraints name the schemas of items and properties by conjunctions of locations. Those schemas
 need not have been read: merging constraints never looks below the array or object. So recursive
@@ -51,7 +51,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedKeys:
-    """The evaluated properties, as `unevaluatedProperties` asks for them.
+    """Which keys have been evaluated, in the sense of `unevaluatedProperties`.
 
     names, patterns: of evaluated keys. all: every key is evaluated.
     """
@@ -127,7 +127,7 @@ class ContainsConstraint:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedItems:
-    """The evaluated items, as `unevaluatedItems` asks for them.
+    """Which items have been evaluated, in the sense of `unevaluatedItems`.
 
     count: the first items that are evaluated. nodes: items valid under these are. all: all are.
     """

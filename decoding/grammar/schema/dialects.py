@@ -1,4 +1,4 @@
-"""The drafts of JSON Schema: the URI, the keywords and the formats of each."""
+"""JSON Schema's drafts: URI, keywords and formats of each; finds the draft of a schema."""
 
 from __future__ import annotations
 

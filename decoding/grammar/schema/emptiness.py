@@ -1,4 +1,4 @@
-"""Proofs, to a small depth, that a conjunction of schemas has no value; they prune alternatives."""
+"""Proves, to a small depth, that no value meets several schemas, to prune alternatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph of a schema's nodes: one node for each conjunction of schemas that a value meets."""
+"""`SchemaGraph`: makes a node for each conjunction of schemas that a JSON value may meet."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
 @dataclass(slots=True, eq=False)
 class RawNode:
-    """A node before it is decided which nodes are empty.
+    """A node's scalars, arrays and objects, before it is decided which nodes are empty.
 
     unique: the pointer of the schema whose `uniqueItems` holds for the arrays.
     """

@@ -1,4 +1,4 @@
-"""Objects with `minProperties`: how masks count keys, and what they cannot count."""
+"""Rewrites or refuses object shapes with `minProperties`, so that masks can count keys."""
 
 from __future__ import annotations
 

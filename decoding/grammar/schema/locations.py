@@ -1,4 +1,4 @@
-"""Numbered schemas of a document, and conjunctions of them and of their negations."""
+"""Numbers a document's schemas; makes conjunctions of schemas and of negated schemas."""
 
 from __future__ import annotations
 

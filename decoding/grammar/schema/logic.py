@@ -1,4 +1,4 @@
-"""Keywords that combine schemas (`allOf`, `anyOf`, `oneOf`, `not`, `if`), for arrays and objects.
+"""Computes `allOf`, `anyOf`, `oneOf`, `not`, `if` of arrays or objects as disjunctions.
 
 Each schema, and each negated schema, becomes a disjunction of constraints: its disjunctive normal
 form. A disjunction never has values that the schema does not have. Where it has fewer, it carries a

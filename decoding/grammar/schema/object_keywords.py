@@ -50,7 +50,7 @@ def negated(conjunction: Conjunction) -> Conjunction:
 
 
 class ObjectKeywords:
-    """The keywords for objects; see `TypeKeywords` for the methods."""
+    """`TypeKeywords` of objects: translates object keywords and negations to constraints."""
 
     name = "objects"
     json_type = OBJECT

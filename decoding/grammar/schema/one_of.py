@@ -1,4 +1,4 @@
-"""`oneOf` of arrays or objects: each branch without the values of the other branches.
+"""Computes `oneOf` of arrays or objects: each branch without the other branches' values.
 
 Where two branches provably have no value in common, a branch is kept as it is. Otherwise the
 negation of the other branch is added to it.
@@ -26,7 +26,7 @@ _MOST = 32  # alternatives that one branch may become when the others are exclud
 
 
 class BranchLogic(Protocol[Constraints]):
-    """The operations of `ConstraintLogic` that `oneOf` is made of."""
+    """Protocol: the operations of `ConstraintLogic` that `exactly_one` uses."""
 
     keywords: TypeKeywords[Constraints]
     report: Report
@@ -56,7 +56,7 @@ def exactly_one(
     *,
     evaluated: bool,
 ) -> Steps[Disjunction[Constraints]]:
-    """The values that are valid under exactly one branch of a `oneOf`."""
+    """Generator for `Solver`: the values valid under exactly one branch of a `oneOf`."""
     founds: list[Disjunction[Constraints]] = []
     for branch in branches:
         founds.append((yield from logic.of(branch, evaluated=evaluated)))  # noqa: PERF401 -- it yields

@@ -1,4 +1,4 @@
-"""Remarks that a compilation collects for its caller, and the limits on its work."""
+"""`Report`: collects a schema compilation's remarks for the caller; enforces its limits."""
 
 from __future__ import annotations
 

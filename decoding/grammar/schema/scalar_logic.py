@@ -1,4 +1,4 @@
-"""Keywords that combine schemas (`allOf`, `not`, …), for scalars: exact set operations."""
+"""Computes `allOf`, `anyOf`, `oneOf`, `not`, `if` of scalars by exact set operations."""
 
 from __future__ import annotations
 

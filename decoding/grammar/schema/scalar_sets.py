@@ -92,7 +92,7 @@ Count: TypeAlias = Callable[[int], None]
 
 
 def uncounted(_: int) -> None:
-    """Let any amount of work be done."""
+    """A `Count` that ignores the steps of work, so that no limit applies."""
 
 
 def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:

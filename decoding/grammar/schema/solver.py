@@ -1,4 +1,4 @@
-"""Memoised recursion without Python's call stack.
+"""Memoised recursion of generator methods on an explicit stack, not Python's call stack.
 
 A *question* names a method and its arguments. A method returns the answer, or is a generator that
 yields further questions and receives their answers. The solver keeps every answer.
@@ -21,7 +21,7 @@ Method: TypeAlias = Callable[..., Any]
 
 
 class CircularError(Exception):
-    """The answer to a question depends on itself."""
+    """Raised where the answer to a question depends on itself."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question)

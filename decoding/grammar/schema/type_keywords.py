@@ -1,4 +1,4 @@
-"""The protocol of keywords of one JSON type, arrays or objects, as `ConstraintLogic` uses it."""
+"""Protocol `TypeKeywords`: what `ConstraintLogic` asks of array, or of object, keywords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decoding.typing import Anything
 
 
 class TypeKeywords(Protocol[Constraints]):
-    """Translates the keywords of arrays, or of objects, to constraints.
+    """Protocol: translates the keywords of arrays, or of objects, to constraints.
 
     name: "arrays" or "objects". json_type: `ARRAY` or `OBJECT` of `scalar_sets`.
     python_type: of such values in parsed JSON. known: the keywords that constrain them, but for

@@ -1,4 +1,4 @@
-"""The `Acceptor` of texts made of spans; its states are sets of positions in spans."""
+"""Follows texts of free, grammar and fixed-token spans; a state is a set of positions."""
 
 from __future__ import annotations
 

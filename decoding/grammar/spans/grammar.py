@@ -1,4 +1,4 @@
-"""The grammar of texts that go from span to span."""
+"""`SpanGrammar`: a `TokenGrammar` of texts made of free, grammar and fixed-token spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decoding.grammar.spans.kinds import END, FreeSpan, Span, TokenSpan
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpanGrammar:
-    """The texts that go from span to span; a `TokenGrammar` over a machine's vocabulary.
+    """A `TokenGrammar` of texts made of spans, each of which names the spans that may follow.
 
     spans: they refer to one another by their numbers here.
     start: the numbers of the spans of which one comes first.
@@ -56,7 +56,7 @@ class SpanGrammar:
         self.matcher()
 
     def matcher(self) -> Matcher:
-        """A text that has not begun."""
+        """A matcher at the beginning of a new text, behind the bytes `begun`."""
         acceptor = SpanAcceptor(self.machine.finder, self.spans, self.start)
         if not acceptor.begin(self.begun):
             raise ParameterError("begun", self.begun, "the beginning of a text of these spans")

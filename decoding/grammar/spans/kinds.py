@@ -33,7 +33,7 @@ class FreeSpan:
 
 @dataclass(frozen=True, slots=True)
 class GrammarSpan:
-    """A text of a grammar.
+    """A text of one compiled grammar; then one of the spans that `then` numbers.
 
     then: the numbers of the spans of which one follows; `END` where the text may end.
     last_bytes: the bytes that a text of the grammar can end with. A token may hold the end of this
@@ -48,7 +48,7 @@ class GrammarSpan:
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """These tokens and no others, one after the other; special ones, too.
+    """A fixed sequence of token ids, special ones too; then one of the spans in `then`.
 
     then: as for `GrammarSpan`.
     """

@@ -1,4 +1,4 @@
-"""The children of token trie nodes by byte; several nodes can be read as one."""
+"""Lists the children of token trie nodes by byte; several nodes can be read as one."""
 
 from __future__ import annotations
 

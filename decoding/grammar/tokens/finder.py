@@ -1,4 +1,4 @@
-"""The tokens of a vocabulary that hold some bytes, and the mask of all that may be drawn."""
+"""Finds tokens that contain given bytes; makes the mask of all but end-of-text tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decoding.grammar.tokens.table import TokenTable
 
 
 class TokenFinder:
-    """Finds tokens by the bytes that they hold; what it has found is kept.
+    """Finds a vocabulary's text tokens that contain bytes, and special ones that equal them.
 
     table: the vocabulary.
     """

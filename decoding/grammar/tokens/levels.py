@@ -1,4 +1,4 @@
-"""Sweeps in NumPy, where no kernels are compiled: the token trie level by level.
+"""`Sweeps` in NumPy: finds the tokens an automaton reads, token trie level by level.
 
 The masks are those of `decoding.grammar.tokens.sweeps.KernelSweeps`, bit by bit.
 """
@@ -81,7 +81,7 @@ def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
 
 
 class LevelSweeps:
-    """Sweeps that read all nodes of a level at once."""
+    """`Sweeps` in NumPy that read all trie nodes of one depth at once."""
 
     def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
         self._dfa, self._width = dfa, tokens.width

@@ -1,4 +1,4 @@
-"""The cache of masks: masks by number, within a bound on memory."""
+"""`MaskCache`: keeps token masks by number within a memory bound; drops the older half."""
 
 from __future__ import annotations
 

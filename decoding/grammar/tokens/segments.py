@@ -1,4 +1,4 @@
-"""Finds and caches which tokens end inside a JSON string, number or whitespace or leave it.
+"""Finds and caches which tokens stay in a JSON string, number or whitespace or leave it.
 
 Which tokens lie inside a segment, and with which bytes tokens leave it, does not depend on the text
 before the segment. So the interpreted route computes a segment once for all grammars of a store.
@@ -45,7 +45,7 @@ class Exit(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A segment of tokens that an automaton reads.
+    """Where an automaton starts on tokens, bytes that may leave it, and keys still allowed.
 
     state: where it begins. endings: the bytes that may leave it.
     keys: if there are any, states that lead to none of these keys are not entered.
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A segment from some trie nodes on. tokens: those that end in it."""
+    """From some trie nodes on: vocabulary tokens that stay in one JSON lexeme, and the exits."""
 
     tokens: NDArray[np.int32]
     exits: tuple[Exit, ...]

@@ -17,7 +17,7 @@ Mask = NDArray[np.uint32]
 
 
 class Sweeps(Protocol):
-    """Sweeps of a token trie by the automata of a `LazyDfa`. Bits of masks are only ever set."""
+    """Protocol: finds the trie tokens that a `LazyDfa` state can read; only sets mask bits."""
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """Allow the tokens that can be read from a state."""

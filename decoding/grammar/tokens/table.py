@@ -54,7 +54,7 @@ class TokenTable:
 def token_table(
     vocabulary: Vocabulary, end_token_ids: Iterable[int], width: int | None = None
 ) -> TokenTable:
-    """The table of a vocabulary.
+    """Make the `TokenTable` of a vocabulary: token bytes, tries, end tokens, mask width.
 
     Special tokens have no bytes, so that no text allows them; nor do tokens of more than
     `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are cached in `cache_folder()`. Raises

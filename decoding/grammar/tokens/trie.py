@@ -33,7 +33,7 @@ class Trie:
 
 
 def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
-    """The trie of some (token id, bytes); tokens without bytes are left out."""
+    """Build the trie of (token id, bytes); leaves out empty byte strings and too long ones."""
     ordered = sorted(token_bytes, key=itemgetter(1))
     words: list[bytes] = []
     tokens: list[int] = []

@@ -1,4 +1,4 @@
-"""Token tries of a vocabulary; those of large ones are cached on disk for other processes."""
+"""Makes a vocabulary's token tries; caches those of large vocabularies on disk."""
 
 from __future__ import annotations
 

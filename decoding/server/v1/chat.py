@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/chat_tokenize`: answers of chats, and their prompts."""
+"""The routes `/v1/chat/completions` (answers) and `/chat_tokenize` (prompts and tokens)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request of `/v1` as several of the engine's: one a choice, and what they answer together."""
+"""Turns a `/v1` request into one engine request for each choice, and ranks the responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/invocations`, where SageMaker sends whatever its users send: a body of any other route."""
+"""The route `/invocations` of SageMaker: answers a chat, a completion or a `/` body."""
 
 from __future__ import annotations
 

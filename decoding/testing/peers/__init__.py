@@ -1,4 +1,4 @@
-"""The checks of this package, run on the samplers of other engines that are installed.
+"""Runs the checks of `decoding.testing` on installed engines' samplers and grammar masks.
 
 `python -m decoding.testing.peers` prints a table: for each peer and each of its functions the law
 that was checked, and whether it holds, is broken (a defect), or is a convention that differs from

@@ -1,4 +1,4 @@
-"""Prints the table of laws and the engines that keep them."""
+"""Prints a table of laws and engines, and whether each engine keeps or breaks the law."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from decoding.testing.peers.trials import all_trials, run_trial
 
 
 def main() -> int:
-    """Run every trial and print what it gave."""
+    """Run every trial, print the results as a table or JSON, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m decoding.testing.peers", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--peer", help="only peers whose name contains this")

@@ -1,4 +1,4 @@
-"""Trials of mlx-lm's samplers."""
+"""Makes the checks of mlx-lm's truncations: top-p, min-p and top-k."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of laws × peers as text in Markdown, for a page between two marks."""
+"""Renders the laws that engines break as a Markdown table, and puts it into a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 160
 
 
 def render(rows: Sequence[Mapping[str, Any]], missing: Mapping[str, str], date: str) -> str:
-    """The table of what is broken, defects first.
+    """Render the broken laws as a Markdown table, defects first, under a line of counts.
 
     rows, missing: as `python -m decoding.testing.peers --json` prints them. date: of the run.
     """
@@ -46,7 +46,7 @@ def render(rows: Sequence[Mapping[str, Any]], missing: Mapping[str, str], date: 
 
 
 def written(page: str, table: str) -> str:
-    """A page with the table between its marks.
+    """Put the table between the two marks of a page; return the page.
 
     Raises:
         ParameterError: the page has not both marks, once each.

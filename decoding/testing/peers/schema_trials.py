@@ -1,4 +1,4 @@
-"""JSON Schemas, each with a text that one keyword decides, as trials of a grammar engine."""
+"""Makes the checks of a grammar engine: schemas with a text that one keyword decides."""
 
 from __future__ import annotations
 

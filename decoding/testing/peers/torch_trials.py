@@ -1,4 +1,4 @@
-"""Trials of torch's own draws, and of the exponential race that engines build on it."""
+"""Makes the checks of torch's own draws, and of the exponential race built on torch."""
 
 from __future__ import annotations
 

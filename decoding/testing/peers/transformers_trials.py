@@ -1,4 +1,4 @@
-"""Trials of transformers' logits processors."""
+"""Builds the `Trial`s that check transformers' logits processors and warpers against laws."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EXAMPLES = 400
 
 
 def trials() -> tuple[Trial, ...]:
-    """The checks of transformers, one for each law and function."""
+    """Build transformers' trials, each of one law on one function or chain of functions."""
     peer = f"transformers {transformers.__version__}"
 
     def checked(

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Trouble(Enum):
-    """The kinds of consequences of a broken law.
+    """What a trial says that its broken law means: a defect, a convention or a limit.
 
     DEFECT: the peer breaks what it documents, the standard that it names, or what every sampler
     must keep. CONVENTION: a choice that differs from this library's, made on purpose. LIMIT:

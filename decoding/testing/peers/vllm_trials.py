@@ -1,4 +1,4 @@
-"""Trials of vLLM's torch path for truncations and penalties."""
+"""Makes the checks of vLLM's top-k and top-p in torch."""
 
 from __future__ import annotations
 

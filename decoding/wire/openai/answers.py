@@ -1,4 +1,4 @@
-"""The responses of OpenAI's routes: whole ones, and the chunks of streams."""
+"""Builds the JSON of OpenAI's responses: whole bodies, and the chunks of streams."""
 
 from __future__ import annotations
 
@@ -68,23 +68,23 @@ class Chunks:
         self._end = '],"usage":null}\n\n' if include_usage else "]}\n\n"
 
     def content(self, index: int, text: str) -> str:
-        """A piece of a chat's text."""
+        """The event `data: JSON` of a chunk with a piece of a chat's text."""
         return (
             f'data: {self._front}{{"index":{index},"delta":{{"content":{quote(text)}}},'
             f'"logprobs":null,"finish_reason":null}}{self._end}'
         )
 
     def text(self, index: int, text: str) -> str:
-        """A piece of a completion's text."""
+        """The event `data: JSON` of a chunk with a piece of a completion's text."""
         return (
             f'data: {self._front}{{"index":{index},"text":{quote(text)},'
             f'"logprobs":null,"finish_reason":null}}{self._end}'
         )
 
     def choice(self, choice: dict[str, Any]) -> str:
-        """Any chunk of one choice."""
+        """The event `data: JSON` of any chunk of one choice."""
         return f"data: {self._front}{dumps(choice)}{self._end}"
 
     def usage(self, used: dict[str, int]) -> str:
-        """The chunk without choices that comes last."""
+        """The event `data: JSON` of the last chunk, which has the usage and no choices."""
         return f"data: {dumps({**self._head.to_wire(), 'choices': [], 'usage': used})}\n\n"

@@ -1,4 +1,4 @@
-"""The choices of `/v1/completions`: whole ones, and the chunks of streams."""
+"""Builds the choices of `/v1/completions`: whole ones, and the chunks of streams."""
 
 from __future__ import annotations
 

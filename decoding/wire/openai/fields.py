@@ -36,12 +36,12 @@ class Fields:
         return self._body.get(name)
 
     def text(self, name: str) -> str | None:
-        """A string."""
+        """The string in a field; None where there is none."""
         value = self._body.get(name)
         return None if value is None else read_text(f"{self._path}{name}", value)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """A boolean."""
+        """The boolean in a field; the default where there is none."""
         value = self._body.get(name)
         return default if value is None else read_flag(f"{self._path}{name}", value)
 
@@ -51,14 +51,14 @@ class Fields:
         return None if value is None else read_whole(f"{self._path}{name}", value, kind, low, high)
 
     def mapping(self, name: str) -> Mapping[str, Any] | None:
-        """An object."""
+        """The JSON object in a field; None where there is none."""
         value = self._body.get(name)
         if value is not None and not isinstance(value, Mapping):
             raise mismatch(f"{self._path}{name}", value, "a map")
         return value
 
     def objects(self, name: str) -> list[Mapping[str, Any]] | None:
-        """A list of objects."""
+        """The list of JSON objects in a field; None where there is none."""
         value = self._body.get(name)
         if value is None:
             return None
@@ -70,7 +70,7 @@ class Fields:
         return value
 
     def texts(self, name: str) -> Sequence[str]:
-        """A string, or a list of strings; an empty string is as good as no field."""
+        """The strings in a field, one or a list; none for an empty string or no field."""
         value = self._body.get(name)
         if value is None or value == "":
             return ()

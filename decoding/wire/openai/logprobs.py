@@ -1,4 +1,4 @@
-"""Logprobs as OpenAI's API shows them, in chats and in completions."""
+"""Selects the tokens to show beside a text; writes their logprobs in OpenAI's two forms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shown:
     def push(
         self, token: Token, top_tokens: Sequence[TopToken], text: str
     ) -> list[tuple[Token, Sequence[TopToken]]]:
-        """Take one token and the text that it made certain; the tokens that can be shown now."""
+        """Take one token and the text it made final; return the tokens that can be shown now."""
         self._written += len(text.encode("utf-8", "surrogatepass"))
         if not token.special:
             spelled = token.text.encode() if token.bytes is None else token.bytes
@@ -49,7 +49,7 @@ def shown_tokens(
 
 
 def chat_logprobs(shown: Sequence[tuple[Token, Sequence[TopToken]]], most: int) -> dict[str, Any]:
-    """`{content: [{token, logprob, bytes, top_logprobs}]}`.
+    """Make the `logprobs` of a chat choice: `{content: [{token, logprob, ...}], refusal}`.
 
     most: alternatives for each token.
     """

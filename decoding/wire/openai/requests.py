@@ -1,4 +1,4 @@
-"""The bodies of `/v1/chat/completions` and `/v1/completions`."""
+"""Checks the JSON bodies of `/v1/chat/completions` and `/v1/completions`, and reads them."""
 
 from __future__ import annotations
 
