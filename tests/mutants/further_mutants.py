@@ -119,12 +119,15 @@ KIT = Group(
             ),
         ),
         *mutants_in(
-            "decoding/testing/sampler_check.py",
+            "decoding/testing/address_laws.py",
             (
-                "            if len(tokens) == 1:\n",
-                "            if len(tokens) == 0:\n",
-                "lost bits of addresses are not seen",
+                "            if compared.agree((seeds, positions), (seeds ^ (1 << bit), positions)):\n",
+                "            if compared.agree((seeds, positions), (seeds ^ 1, positions)):\n",
+                "lost bits of seeds are not seen",
             ),
+        ),
+        *mutants_in(
+            "decoding/testing/sampler_check.py",
             (
                 "            if distance > error:\n",
                 "            if distance > 0.1 + error:\n",

@@ -582,8 +582,8 @@ DETAILS = Group(
         *_in(
             "decoding/engine/transcript.py",
             (
-                "if len(self._tokens) + 1 >= ending.max_new_tokens:",
-                "if len(self._tokens) >= ending.max_new_tokens:",
+                "if len(tokens) + 1 >= ending.max_new_tokens:",
+                "if len(tokens) >= ending.max_new_tokens:",
                 "one token too many",
             ),
             (

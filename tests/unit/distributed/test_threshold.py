@@ -45,7 +45,7 @@ def test_by_weight(keys: list[list[float]], share: float, random: Any) -> None:
     total = sum(own.sum() for own in weights)
     if not total:
         return
-    target = max(1, round(share * total))
+    target = min(total, max(1, round(share * total)))  # the product is rounded to a float
     found = together(
         [
             threshold_by_weight(
