@@ -587,8 +587,8 @@ DETAILS = Group(
                 "one token too many",
             ),
             (
-                "            return FinishReason.EOS_TOKEN\n",
-                "            return FinishReason.STOP_SEQUENCE\n",
+                "            self.finish_reason = FinishReason.EOS_TOKEN\n",
+                "            self.finish_reason = FinishReason.STOP_SEQUENCE\n",
                 "an end token is reported as a stop string",
             ),
             (
@@ -597,7 +597,7 @@ DETAILS = Group(
                 "best-of compares sums, not means",
             ),
             (
-                "stopping = len(self._tokens) >= self._ending.min_tokens",
+                "stopping = len(tokens) >= ending.min_tokens",
                 "stopping = True",
                 "stops end texts that are too short",
             ),
