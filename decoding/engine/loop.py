@@ -31,7 +31,7 @@ from decoding.sampling.backends import Execution
 from decoding.typing import ForwardFunction
 
 if TYPE_CHECKING:  # importing the package makes no engine
-    from decoding.engine.resting import Beside
+    from decoding.engine.mask_waits import Beside
 
 
 class Engine:
@@ -105,9 +105,9 @@ class Engine:
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
         self._arrivals = RunningBatch()
-        from decoding.engine.resting import Resting
+        from decoding.engine.mask_waits import MaskWaits
 
-        self._resting = Resting()
+        self._mask_waits = MaskWaits()
         # Whose prompts the step that runs has taken up.
         self._arriving: list[Generation] = []
         # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
@@ -129,7 +129,7 @@ class Engine:
     @property
     def running(self) -> int:
         """How many sequences run: a request has `best_of` of them."""
-        return len(self._batch.sequences) + len(self._resting.sequences)
+        return len(self._batch.sequences) + len(self._mask_waits.sequences)
 
     @property
     def drawing(self) -> int:
@@ -147,7 +147,7 @@ class Engine:
         A sequence whose mask is not there in time is left out of steps until it is; its tokens are
         the same. beside: runs work there; None computes each mask within its step.
         """
-        self._resting.beside = beside
+        self._mask_waits.beside = beside
 
     def limit_threads(self, most: int | None) -> None:
         """Draw over at most so many threads from here on, and leave the cores to others.
@@ -260,8 +260,8 @@ class Engine:
         self._arriving = []
         expired = self._expire()
         self._revive()
-        rested = generations_of(self._resting.sequences)
-        self._resting.exchange(self._batch)
+        late = generations_of(self._mask_waits.sequences)
+        self._mask_waits.exchange(self._batch)
         running = generations_of(self._batch.sequences)
         shares = self._admit()
         arriving = [share.generation for share in shares]
@@ -276,16 +276,16 @@ class Engine:
                 self._drop_others()
             newcomers += started or ()
             for item in self._batch.sequences[count:]:
-                self._resting.follow(item)
+                self._mask_waits.follow(item)
         elif running:
             extend(self._batch, self._memory)
-        failed = [item for item in rested if item.done]
+        failed = [item for item in late if item.done]
         moved = dict.fromkeys([*expired, *running, *arriving, *failed])
         if arriving or failed or any(item.over for item in self._running()):
             self._keep(newcomers)
             for generation in moved:
                 generation.let_go()
-        self._resting.ask()
+        self._mask_waits.ask()
         self._arriving = []
         return list(moved)
 
@@ -301,8 +301,8 @@ class Engine:
         ]
 
     def _running(self) -> list[RunningSequence]:
-        """The sequences that have drawn a first token: those in the batch, and those that rest."""
-        return [*self._batch.sequences, *self._resting.sequences]
+        """The sequences that have drawn a first token: in the batch, or waiting for a mask."""
+        return [*self._batch.sequences, *self._mask_waits.sequences]
 
     def _expire(self) -> list[Generation]:
         """End the requests that have run out of time."""
@@ -347,14 +347,14 @@ class Engine:
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
-        batch, resting = RunningBatch(self._most_threads), self._resting.emptied()
+        batch, mask_waits = RunningBatch(self._most_threads), self._mask_waits.emptied()
         for item in sequences:
             if not item.over and batch.add(item):
-                resting.follow(item)
+                mask_waits.follow(item)
         batch.remove_over()
         ended = [item for item in self._running() if item.over]
-        # The batch first: it has all of those that rest.
-        self._batch, self._arrivals, self._resting = batch, RunningBatch(), resting
+        # The batch first: it has all of those that wait for a mask.
+        self._batch, self._arrivals, self._mask_waits = batch, RunningBatch(), mask_waits
         self._keep(ended=ended)
 
     def _leave(self) -> None:
@@ -372,9 +372,9 @@ class Engine:
         """
         for item in newcomers:
             if self._batch.add(item):
-                self._resting.follow(item)
-        ended = [*ended, *self._batch.remove_over(), *self._resting.remove_over()]
-        self._resting.forget(ended)
+                self._mask_waits.follow(item)
+        ended = [*ended, *self._batch.remove_over(), *self._mask_waits.remove_over()]
+        self._mask_waits.forget(ended)
         self._queue.remove_first()
         if self._prefixes.limit:
             capacity = self._limits.capacity

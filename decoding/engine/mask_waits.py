@@ -1,7 +1,7 @@
 """Computes grammar masks in another thread; sequences whose mask is late leave the batch.
 
 A mask can take longer than a step. Where an engine may use another thread, a sequence whose mask is
-not there leaves the batch and rests, so that it delays no other; it draws the same tokens later.
+not ready leaves the batch until it is, so that it delays no other; it draws the same tokens later.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ GRACE_S = 0.001
 """Seconds for which a step waits for masks that were asked for just before it."""
 
 _MOST_IDLE_S = 0.005
-"""Seconds for which a step waits where all sequences rest: others may join meanwhile."""
+"""Seconds for which a step waits where all sequences wait for masks: others may join meanwhile."""
 
 
-class Resting:
+class MaskWaits:
     """The sequences of an engine that wait for a mask.
 
     beside: computes masks in another thread; None computes each within its step.
@@ -102,12 +102,12 @@ class Resting:
             self.sequences = [item for item in self.sequences if not item.over]
         return ended
 
-    def emptied(self) -> Resting:
-        """Make a `Resting` with the same `beside`, in which no sequence waits or is followed."""
-        return Resting(self.beside)
+    def emptied(self) -> MaskWaits:
+        """Make a `MaskWaits` with the same `beside`, in which no sequence waits or is followed."""
+        return MaskWaits(self.beside)
 
     def _ready(self) -> list[RunningSequence]:
-        """The sequences that rest and need not any longer."""
+        """The sequences that wait and whose masks are ready."""
         return [item for item in self.sequences if not item.over and self._is_ready(item)]
 
     def _is_ready(self, sequence: RunningSequence) -> bool:

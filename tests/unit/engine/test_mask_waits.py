@@ -14,7 +14,7 @@ import pytest
 from hashed_models import MODEL, Counting
 
 from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
-from decoding.engine import resting as resting_module
+from decoding.engine import mask_waits
 from decoding.engine.front import AsyncEngine
 from decoding.errors import CancelledError, RequestError
 from decoding.processors.grammar_mask import GrammarMask
@@ -47,7 +47,7 @@ class Later:
             future.set_result(None)
 
 
-def resting(model: Any = MODEL) -> tuple[Engine, Later]:
+def engine_that_waits(model: Any = MODEL) -> tuple[Engine, Later]:
     engine, later = Engine(model), Later()
     engine.compute_masks(later)
     return engine, later
@@ -59,7 +59,7 @@ def step_on(engine: Engine) -> None:
 
 
 def test_a_sequence_whose_mask_is_late_delays_no_other_and_draws_the_same() -> None:
-    engine, later = resting()
+    engine, later = engine_that_waits()
     structured = engine.submit(Request("x", asked()))
     plain = engine.submit(Request("y", PLAIN))
     while not plain.done:
@@ -81,10 +81,10 @@ def test_a_mask_that_comes_within_the_grace_is_waited_for_in_one_call(
     def sleep(seconds: float) -> None:
         raise AssertionError(f"slept for {seconds} s")
 
-    engine, later = resting()
+    engine, later = engine_that_waits()
     structured = engine.submit(Request("x", asked()))
     engine.step()
-    monkeypatch.setattr(resting_module, "GRACE_S", 30.0)
+    monkeypatch.setattr(mask_waits, "GRACE_S", 30.0)
     monkeypatch.setattr(time, "sleep", sleep)
     timer = threading.Timer(0.05, later.run)
     timer.start()
@@ -94,7 +94,7 @@ def test_a_mask_that_comes_within_the_grace_is_waited_for_in_one_call(
 
 
 def test_sequences_of_one_request_rest_each_for_itself() -> None:
-    engine, later = resting()
+    engine, later = engine_that_waits()
     generation = engine.submit(Request("x", asked(best_of=3)))
     while not generation.done:
         engine.step()
@@ -104,7 +104,7 @@ def test_sequences_of_one_request_rest_each_for_itself() -> None:
 
 def test_one_that_rests_ends_with_its_request() -> None:
     model = with_forward(Counting())
-    engine, later = resting(model)
+    engine, later = engine_that_waits(model)
     generation = engine.submit(Request("x", asked(best_of=2)))
     engine.step()
     engine.step()
@@ -114,7 +114,7 @@ def test_one_that_rests_ends_with_its_request() -> None:
     assert engine.step() == [generation]
     assert not engine.busy
     assert not model.forward.live  # type: ignore[union-attr]
-    assert not engine._resting._masks
+    assert not engine._mask_waits._masks
 
 
 def with_forward(forward: Any) -> LanguageModel:
@@ -126,7 +126,7 @@ def with_forward(forward: Any) -> LanguageModel:
 @pytest.mark.parametrize("rests", [False, True])
 def test_one_that_rests_can_be_cancelled(rests: bool) -> None:
     forward = Counting()
-    engine, _ = resting(with_forward(forward))
+    engine, _ = engine_that_waits(with_forward(forward))
     generation = engine.submit(Request("x", asked()))
     for _ in range(1 + rests):
         engine.step()
@@ -147,7 +147,7 @@ def test_an_interrupt_loses_none_that_rests() -> None:
         return MODEL.forward(sequences)  # type: ignore[operator]
 
     model = with_forward(forward)
-    engine, later = resting(model)
+    engine, later = engine_that_waits(model)
     structured = engine.submit(Request("x", asked()))
     plain = engine.submit(Request("y", PLAIN))
     with pytest.raises(KeyboardInterrupt):
