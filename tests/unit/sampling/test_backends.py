@@ -186,6 +186,7 @@ def test_a_damaged_cache_heals(tmp_path: Path) -> None:
     assert cold.split()[1:] == ["numba", "True"]
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize(("most", "expected"), [(None, 4), (3, 3), (1, 1), (9, 4)])
 def test_a_large_batch_takes_a_thread_for_every_16_rows_up_to_a_limit(
     most: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
