@@ -71,6 +71,7 @@ def test_wrong_processors_are_found(candidate: Any, claim: Any, law: str) -> Non
     assert_found(law, check_processor, candidate, claim)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "claim"),
     [(held.choose, PLAIN), (held.draw_seeded, PLAIN), (held.draw_with_logprob, COLD)],

@@ -74,6 +74,7 @@ def test_faults_are_found(draw: Any, law: str | None) -> None:
     assert law in (None, caught.value.finding.law)
 
 
+@pytest.mark.slow
 def test_seeds_of_32_bits() -> None:
     def narrow(logits: Any, seeds: Any, positions: Any) -> Any:
         return s.draw_seeded(logits, seeds & 0xFFFFFFFF, positions)
@@ -95,6 +96,7 @@ def test_torch_multinomial() -> None:
     check_sampler(multinomial, T, tv=0.1, examples=20)
 
 
+@pytest.mark.slow
 def test_a_truncation_as_the_claim() -> None:
     def draw(logits: Any, generator: Any) -> Any:
         return s.draw_gumbel(s.top_p(logits) * 0.7, generator.random(logits.shape))
@@ -104,6 +106,7 @@ def test_a_truncation_as_the_claim() -> None:
         check_sampler(draw, TopP(0.85), tv=0.05, examples=60)
 
 
+@pytest.mark.slow
 def test_logits_an_ulp_apart_are_drawn_by_typical_p() -> None:
     # A token is typical for its logit, which rounding must not raise: its likelier neighbours stay.
     def draw(logits: Any, generator: Any) -> Any:
