@@ -63,7 +63,6 @@ _PATIENCE = 20
 """Wall-clock seconds for one second of processor time, on a busy machine."""
 _LARGEST = 4 << 20
 _DRAFTS = "json-schema.org/"
-_META = ("json-schema.org/draft", "json-schema.org/schema")
 
 
 def fetch(folder: Path) -> None:

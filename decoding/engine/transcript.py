@@ -241,8 +241,7 @@ def event_of(
     Raises:
         ParameterError: the transcript has no token.
     """
-    tokens, top_tokens = transcript._tokens, transcript._top_tokens  # noqa: SLF001 -- of this module
-    if not tokens:
+    if not transcript.token_count:
         raise ParameterError("transcript", "no token", "at least one token")
     details = None
     if response is not None:
@@ -254,10 +253,10 @@ def event_of(
             provenance=response.provenance,
         )
     return _new_event(
-        index=len(tokens),
-        token=tokens[-1],
+        index=transcript.token_count,
+        token=transcript.last_token,
         text=text,
-        top_tokens=top_tokens[-1] if top_tokens else (),
+        top_tokens=transcript.last_top_tokens,
         generated_text=None if response is None else response.generated_text,
         details=details,
         wire_details=wire_details,

@@ -237,7 +237,6 @@ class MoveFields(NamedTuple):
 
 
 MOVE = MoveFields(*range(5))
-MOVE_SIZE = len(MOVE)
 
 
 class FrameFields(NamedTuple):
