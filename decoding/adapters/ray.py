@@ -56,7 +56,7 @@ COLUMNS = (
 
 @dataclass(slots=True, eq=False)
 class Generator:
-    """Generates from the prompt of every row of a batch, and adds result columns to the batch.
+    """Generates text from the prompt in each row of a batch; adds the results as columns.
 
     A row's result depends on the row, the model, the parameters and `seed`, and on nothing else:
     not on how rows are spread over batches, partitions and workers, nor on whether a worker ran

@@ -66,7 +66,7 @@ def murmur3_words(
 
 
 class Murmur3Kind(Enum):
-    """How vLLM or SGLang turns murmur3 words into noise; the values are the laws' names."""
+    """The arithmetic by which vLLM or SGLang makes noise of murmur3 words; values name laws."""
 
     VLLM = "murmur3-vllm-1"
     VLLM_FLOAT64 = "murmur3-vllm-float64-1"

@@ -45,7 +45,7 @@ class CallsText:
         return self._depth > self._outer
 
     def push(self, text: str) -> tuple[list[ToolCallDelta], str]:
-        """Read more text; return the pieces of calls in it, and the text behind the last."""
+        """Parse more streamed text; return tool-call deltas, and the text after all calls."""
         found: list[ToolCallDelta] = []
         for place, character in enumerate(text):
             if self.done:

@@ -70,7 +70,7 @@ def agree(
 
 
 def shared_failures(own: dict[int, DecodingError]) -> Talk[dict[int, DecodingError]]:
-    """Exchange the processes' errors of rows; of several for one row, the first process's stays."""
+    """Share each row's error among all processes; the first process that has one decides."""
     found: dict[int, DecodingError] = {}
     for failures in (yield from _told(own)):
         found = {**failures, **found}

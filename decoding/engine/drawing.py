@@ -72,7 +72,7 @@ class RunningBatch:
 def draw_first(
     sequences: Sequence[RunningSequence], logits: Rows, arrivals: RunningBatch
 ) -> list[RunningSequence]:
-    """Draw the first token of every sequence, or write the one that its grammar forces.
+    """Draw each sequence's first token, or append the token that its grammar forces.
 
     Returns those that go on. arrivals: an empty batch, which is left empty.
     """

@@ -150,7 +150,7 @@ class Engine:
         self._mask_waits.beside = beside
 
     def limit_threads(self, most: int | None) -> None:
-        """Draw over at most so many threads from here on, and leave the cores to others.
+        """Limit the threads over which later steps draw a batch's rows.
 
         None takes as many as there are cores, for batches that are large enough.
         """

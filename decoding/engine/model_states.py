@@ -62,11 +62,11 @@ class Memory:
 
     @property
     def starts(self) -> bool:
-        """Whether the model has states of no tokens: see `StartingModel`."""
+        """Whether the model is a `StartingModel`: it can start an empty sequence."""
         return hasattr(self._model, "start")
 
     def start(self, adapted: AdaptedModel | None = None) -> State:
-        """A state of no tokens, of a model that has such; see `StartingModel`."""
+        """Make and hold the state of an empty sequence of a `StartingModel`."""
         held, model = self._books.held, cast("StartingModel", adapted or self._model)
         _extend(held, map(operator.call, (model.start,)), 1)
         return held[-1]

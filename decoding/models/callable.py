@@ -31,7 +31,7 @@ class CallableModel:
     forward: ForwardFunction
 
     def start(self) -> list[int]:
-        """A sequence of no tokens; see `StartingModel`."""
+        """Start an empty sequence; see `StartingModel`."""
         return []
 
     def prefill(

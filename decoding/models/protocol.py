@@ -55,7 +55,7 @@ class CachedModel(Protocol):
 
 
 class StartingModel(Protocol):
-    """Protocol of a `CachedModel`, and its `AdaptedModel`, with states of no tokens.
+    """Protocol of a `CachedModel` or `AdaptedModel` that can start an empty sequence.
 
     An engine appends a prompt to such a state by `extend`, in one call with the tokens of the
     sequences that run; of other models it asks by a call of `prefill`, which delays these by one
@@ -63,7 +63,7 @@ class StartingModel(Protocol):
     """
 
     def start(self) -> State:
-        """Make a state of no tokens, for `extend`."""
+        """Make the state of an empty sequence, to which `extend` appends a prompt."""
         ...
 
 

@@ -132,7 +132,7 @@ class Service:
     async def beside_if_long(
         self, size: float, work: Callable[[], _Value], *, compiles: bool = False
     ) -> _Value:
-        """Read a prompt at once where it is short; else in another thread.
+        """Run work on a prompt at once where the prompt is short, else in another thread.
 
         size: its characters or tokens. compiles: whether a grammar is compiled with it, which is
             always done in the thread of those.

@@ -30,7 +30,7 @@ _STRIDES = (
 
 
 def broken_addresses(draw: Draw, kept: int, seed_bits: int) -> Iterator[tuple[str, str]]:
-    """Each law of seeds and positions that does not hold, and why.
+    """Yield each law of seeds and positions that a sampler's draws break, with the reason.
 
     draw: draws from flat rows of 64 tokens. kept: how many of these a claim keeps.
     """

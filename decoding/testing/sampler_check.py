@@ -385,7 +385,7 @@ def _fed(draw: Draw, given: dict[str, Anything], row: int) -> str:
 
 
 def _ends(rows: int, vocab: int, generator: np.random.Generator) -> dict[str, Anything]:
-    """Numbers from both ends of what is handed over."""
+    """Make random numbers and words that are the smallest or the largest of their range."""
     high = generator.random((rows, vocab)) < generator.choice([0.05, 0.5, 0.95])
     uniforms = np.where(high, 1.0 - 2.0**-53, 2.0**-53)
     words = np.where(high, np.uint64(2**64 - 1), np.uint64(0))

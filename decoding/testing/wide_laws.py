@@ -34,7 +34,7 @@ def broken_wide(
     alpha: float,
     randomness: Callable[[int, int, int], dict[str, Anything]],
 ) -> Iterator[tuple[str, str]]:
-    """Each law that does not hold for a wide row, and why.
+    """Draw from a row of `WIDTH` tokens; yield each law that the tokens or logprobs break.
 
     probs: the claimed probabilities. alpha: the probability of an alarm without a fault.
     randomness: of a call with so many rows of so many tokens, by the number of the call.

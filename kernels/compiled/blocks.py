@@ -408,7 +408,7 @@ def divide_block_between(
 
 
 def _edited(values: Vector, words: list[Any], amounts: Any) -> Vector:
-    """`MASK_LANES` logits _plus, for each word, one number where its bit is set, else another.
+    """Add to `MASK_LANES` logits, for each mask word, one number where a bit is set, else another.
 
     amounts: of each word two, float64.
     """

@@ -126,7 +126,7 @@ def write_block(step: Any, block: Any, out: Any) -> Any:
 
 @compiled
 def opened(step: Any, block: Any) -> Any:
-    """A row of which one block may be read, until the next is opened: its final logits."""
+    """Write one block's final logits to scratch; return a row of which only that block is valid."""
     out = step.memory.doubles[WORK_END][BLOCK : 2 * BLOCK]
     write_block(step, block, out)
     start, width = block * BLOCK, step.vocab

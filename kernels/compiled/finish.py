@@ -60,7 +60,7 @@ def _greedy_of_row(step: Any, largest: Any) -> Any:
 
 @compiled
 def _finish_candidates(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
-    """Draw from a compact row; its largest logit and ln Σ exp(z − largest), and what is listed."""
+    """Draw among a row's candidates; return the largest logit, ln Σ exp(z − largest), the count."""
     memory, count = step.memory, step.state.count
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
@@ -77,7 +77,7 @@ def _finish_candidates(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
 
 @compiled
 def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
-    """The same for a dense row; −1 is listed where its numbers are beyond this arithmetic."""
+    """Draw from a dense row; return as `_finish_candidates`, count −1 beyond this arithmetic."""
     row, memory, state = row_in(step), step.memory, step.state
     edited, temperature, window = is_edited(step), state.temperature, window_of(step)
     shift, stored, is_within = 0.0, 0.0, is_cut(step) and not edited

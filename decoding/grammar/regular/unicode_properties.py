@@ -35,7 +35,7 @@ def property_of(name: str) -> Ranges | None:
 
 @cache
 def _table() -> dict[tuple[str, str], str]:
-    """The lines of `unicode_properties.txt`, which says how they are written, by kind and name."""
+    """Read `unicode_properties.txt` to a table: kind and name of a property to its ranges."""
     text = files(__package__).joinpath("unicode_properties.txt").read_text("utf-8")
     table = {}
     for line in text.splitlines():
