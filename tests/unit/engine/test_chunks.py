@@ -8,6 +8,7 @@ import pytest
 from hashed_models import VOCAB, Counting
 
 from decoding import Engine, GenerationParameters, LanguageModel, Request, generate
+from decoding.engine.generation import Generation
 from decoding.errors import CancelledError, ForwardError, InvalidLogitsError, ParameterError
 from decoding.testing.models import hash_model
 
@@ -40,15 +41,25 @@ def ids(response: Any) -> list[int]:
     return [token.id for token in response.tokens]
 
 
-def test_a_long_prompt_delays_a_running_sequence_by_a_chunk_a_step() -> None:
-    cached = Watched()
+OF_THE_LONG: dict[str, Any] = {"max_new_tokens": 3, "seed": 2, "best_of": 2}
+
+
+def with_two_that_join(
+    cached: Watched, tokens: int
+) -> tuple[Engine, Generation, Generation, Generation]:
+    """An engine with a request that runs, for so many tokens, and a long and a short one to join."""
     engine = Engine(LanguageModel(forward=cached), prefill_chunk=8)
-    running = engine.submit(Request([5], GenerationParameters(max_new_tokens=20, seed=1)))
+    running = engine.submit(Request([5], GenerationParameters(max_new_tokens=tokens, seed=1)))
     engine.step()
-    asked = {"max_new_tokens": 3, "seed": 2, "best_of": 2}
-    joining = engine.submit(Request(long_prompt(20), GenerationParameters(**asked)))
+    joining = engine.submit(Request(long_prompt(20), GenerationParameters(**OF_THE_LONG)))
     short = engine.submit(Request([9, 8], GenerationParameters(max_new_tokens=2)))
     cached.taken.clear()
+    return engine, running, joining, short
+
+
+def test_a_long_prompt_delays_a_running_sequence_by_a_chunk_a_step() -> None:
+    cached = Watched()
+    engine, running, joining, short = with_two_that_join(cached, 20)
     for written in (2, 3, 4):
         assert running.take_events()
         engine.step()
@@ -64,7 +75,7 @@ def test_a_long_prompt_delays_a_running_sequence_by_a_chunk_a_step() -> None:
     while engine.busy:
         engine.step()
     assert not cached.live
-    assert ids(joining.result()) == ids(alone(long_prompt(20), **asked))
+    assert ids(joining.result()) == ids(alone(long_prompt(20), **OF_THE_LONG))
     assert ids(short.result()) == ids(alone([9, 8], max_new_tokens=2))
     assert ids(running.result()) == ids(alone([5], max_new_tokens=20, seed=1))
 
@@ -93,13 +104,7 @@ class Starting(Watched):
 
 def test_a_prompt_goes_through_in_one_call_with_running_sequences() -> None:
     cached = Starting()
-    engine = Engine(LanguageModel(forward=cached), prefill_chunk=8)
-    running = engine.submit(Request([5], GenerationParameters(max_new_tokens=6, seed=1)))
-    engine.step()
-    asked = {"max_new_tokens": 3, "seed": 2, "best_of": 2}
-    joining = engine.submit(Request(long_prompt(20), GenerationParameters(**asked)))
-    short = engine.submit(Request([9, 8], GenerationParameters(max_new_tokens=2)))
-    cached.taken.clear()
+    engine, running, joining, short = with_two_that_join(cached, 6)
     for _ in range(4):
         engine.step()
     calls = [[1, 8], [1, 8], [1, 2, 4], [1, 1, 1, 1]]
@@ -107,7 +112,7 @@ def test_a_prompt_goes_through_in_one_call_with_running_sequences() -> None:
     while engine.busy:
         engine.step()
     assert not cached.live
-    assert ids(joining.result()) == ids(alone(long_prompt(20), **asked))
+    assert ids(joining.result()) == ids(alone(long_prompt(20), **OF_THE_LONG))
     assert ids(short.result()) == ids(alone([9, 8], max_new_tokens=2))
     assert ids(running.result()) == ids(alone([5], max_new_tokens=6, seed=1))
 
