@@ -5,11 +5,12 @@ BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 # Hundreds of tests start a process; each would read the package from its text.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: check lint laws examples test nightly golden reference types format adapters mutants
+.PHONY: check lint laws examples processes test nightly golden reference types format adapters mutants
 
-# The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
+# The tests are three lanes of one thread of torch each; a lane speaks when it is done. One lane is of
+# tests that wait for servers and child processes, so that two cores are busy with three lanes.
 check: lint types
-	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 --output-sync=target laws examples
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j3 --output-sync=target laws examples processes
 
 lint:
 	$(BIN)ruff format --check .
@@ -17,14 +18,19 @@ lint:
 
 # The plug-in of schemathesis takes a second to import, and no quick test is its.
 QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model and not nightly"
-# Units are examples; some are here so that the two lanes take the same time.
-LAWS = conformance differential fuzz golden packaging property statistical unit/audit unit/chat unit/server unit/testing
+# Some units are among the laws so that the lanes take about the same time.
+LAWS = conformance differential fuzz golden property statistical unit/audit unit/testing
+PROCESSES = packaging unit/chat unit/cli unit/kernels unit/server
 
 laws:
 	$(QUICK) $(LAWS:%=tests/%)
 
+processes:
+	$(QUICK) $(PROCESSES:%=tests/%)
+
+# The units that are in no other lane.
 examples:
-	$(QUICK) $(LAWS:%=--ignore tests/%)
+	$(QUICK) $(LAWS:%=--ignore tests/%) $(PROCESSES:%=--ignore tests/%)
 
 test:
 	$(BIN)pytest

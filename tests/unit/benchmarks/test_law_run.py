@@ -52,6 +52,7 @@ def test_tokens_beyond_those_listed_are_compared_too(
     assert not law_run.run_one((FrequencyPenalty(0.7),), place, 1, 4, 8, (30, 60)).broken
 
 
+@pytest.mark.slow
 def test_a_kernel_of_another_claim_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(law_run, "claim_of", lambda processors, way: TopP(0.8))
     run = law_run.run_one((TopP(0.9),), QUICK, 0, 20, 8)

@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     made = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
     Handler.asked, Handler.status = [], 200
     yield f"http://127.0.0.1:{made.server_port}"
     made.shutdown()

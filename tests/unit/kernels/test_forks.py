@@ -61,11 +61,11 @@ def test_a_sampler_that_has_drawn_with_threads_draws_in_a_child() -> None:
 
 
 @pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
-@pytest.mark.parametrize("seconds", [0.1, 1.5])
+@pytest.mark.parametrize("seconds", [0.02, 0.4])
 def test_a_lock_that_another_thread_held_is_free_in_a_child(
     kind: Callable[[], threading.Lock], seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", 0.1)
     lock, held = free_after_fork(kind()), threading.Event()
 
     def hold() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import held_faults as held
 import pytest
 from finding import assert_engine_found, assert_found
+from profiles import spread
 
 from decoding.pipeline import chain
 from decoding.processors import MinP, PresencePenalty, RepetitionPenalty, Temperature, TopK, TopP
@@ -49,23 +50,26 @@ def test_a_right_processor_in_torch_passes() -> None:
 
 @pytest.mark.parametrize(
     ("candidate", "claim", "law"),
-    [
-        (held.top_k_drops_ties_at_the_end, TopK(5), "claim"),
-        (held.min_p_of_the_sum, M, "claim"),
-        (held.min_p_keeps_a_constant_more, M, "claim"),
-        (held.repetition_divides_all, REPETITION, "claim"),
-        (held.repetition_of_the_last_eight, REPETITION, "claim"),
-        (held.repetition_sorts_the_callers_ids, REPETITION, "input"),
-        (held.presence_counts_padding, PRESENCE, "claim"),
-        (held.presence_counts_the_prompt, PRESENCE, "claim"),
-        (held.temperature_last, chain(Temperature(2.0), P), "claim"),
-        (held.top_p_in_the_order_of_the_vocabulary, P, "claim"),
-        (held.top_p_overflows_in_half, P, "support"),
-        (held.top_p_sorts_the_callers_row, P, "input"),
-        (held.top_p_of_the_batch, P, "claim"),
-        (held.top_p_ignores_a_masked_first_token, P, "claim"),
-        pytest.param(held.top_k_of_a_wide_row_samples, K, "claim", marks=pytest.mark.slow),
-    ],
+    spread(
+        [
+            (held.top_k_drops_ties_at_the_end, TopK(5), "claim"),
+            (held.min_p_of_the_sum, M, "claim"),
+            (held.min_p_keeps_a_constant_more, M, "claim"),
+            (held.repetition_divides_all, REPETITION, "claim"),
+            (held.repetition_of_the_last_eight, REPETITION, "claim"),
+            (held.repetition_sorts_the_callers_ids, REPETITION, "input"),
+            (held.presence_counts_padding, PRESENCE, "claim"),
+            (held.presence_counts_the_prompt, PRESENCE, "claim"),
+            (held.temperature_last, chain(Temperature(2.0), P), "claim"),
+            (held.top_p_in_the_order_of_the_vocabulary, P, "claim"),
+            (held.top_p_overflows_in_half, P, "support"),
+            (held.top_p_sorts_the_callers_row, P, "input"),
+            (held.top_p_of_the_batch, P, "claim"),
+            (held.top_p_ignores_a_masked_first_token, P, "claim"),
+            (held.top_k_of_a_wide_row_samples, K, "claim"),
+        ],
+        4,
+    ),
 )
 def test_wrong_processors_are_found(candidate: Any, claim: Any, law: str) -> None:
     assert_found(law, check_processor, candidate, claim)
@@ -82,16 +86,19 @@ def test_right_samplers_pass(draw: Any, claim: Any) -> None:
 
 @pytest.mark.parametrize(
     ("draw", "claim", "law"),
-    [
-        (held.draw_logprob_of_the_raw_row, COLD, "logprob"),
-        (held.draw_first_seed_for_all, PLAIN, "alone"),
-        (held.draw_two_positions_share, PLAIN, "independent rows"),
-        (held.draw_seed_plus_position, PLAIN, "seeds and positions"),
-        (held.draw_seeds_of_sixteen_bits, PLAIN, "all seeds"),
-        (held.draw_never_the_last, PLAIN, "possible"),
-        (held.draw_sums_in_half, PLAIN, "exact"),
-        (held.draw_top_fifty, PLAIN, "exact"),
-    ],
+    spread(
+        [
+            (held.draw_logprob_of_the_raw_row, COLD, "logprob"),
+            (held.draw_first_seed_for_all, PLAIN, "alone"),
+            (held.draw_two_positions_share, PLAIN, "independent rows"),
+            (held.draw_seed_plus_position, PLAIN, "seeds and positions"),
+            (held.draw_seeds_of_sixteen_bits, PLAIN, "all seeds"),
+            (held.draw_never_the_last, PLAIN, "possible"),
+            (held.draw_sums_in_half, PLAIN, "exact"),
+            (held.draw_top_fifty, PLAIN, "exact"),
+        ],
+        3,
+    ),
 )
 def test_wrong_samplers_are_found(draw: Any, claim: Any, law: str) -> None:
     assert_found(law, check_sampler, draw, claim, tv=0.2, examples=60)

@@ -108,7 +108,7 @@ def test_right_functions_pass_a_million(candidate: Any, claim: Any, options: Any
     assert report.rows >= each
 
 
-@pytest.mark.parametrize(("candidate", "claim", "law"), FAULTS, ids=name_of)
+@pytest.mark.parametrize(("candidate", "claim", "law"), spread(FAULTS, 8), ids=name_of)
 def test_faults_are_found(candidate: Any, claim: Any, law: str) -> None:
     with pytest.raises(CheckFailedError) as caught:
         check_processor(candidate, claim)
