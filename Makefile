@@ -20,17 +20,19 @@ lint:
 QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model and not nightly"
 # Some units are among the laws so that the lanes take about the same time.
 LAWS = conformance differential fuzz golden property statistical unit/audit unit/testing
-PROCESSES = packaging unit/chat unit/cli unit/kernels unit/server
+PROCESSES = adapters packaging unit/chat unit/cli unit/engine unit/kernels unit/server
+# The plug-in of logs goes through hundreds of loggers six times a test: it is where tests read logs.
+NO_LOGS = -p no:logging
 
 laws:
-	$(QUICK) $(LAWS:%=tests/%)
+	$(QUICK) $(NO_LOGS) $(LAWS:%=tests/%)
 
 processes:
 	$(QUICK) $(PROCESSES:%=tests/%)
 
 # The units that are in no other lane.
 examples:
-	$(QUICK) $(LAWS:%=--ignore tests/%) $(PROCESSES:%=--ignore tests/%)
+	$(QUICK) $(NO_LOGS) $(LAWS:%=--ignore tests/%) $(PROCESSES:%=--ignore tests/%)
 
 test:
 	$(BIN)pytest
