@@ -38,7 +38,7 @@ WIDTH, ROWS = 40, 256
 def vllm_module(folder: Path) -> Any:
     """vLLM's `gumbel.py`."""
     stub = types.ModuleType("vllm.triton_utils")
-    stub.tl, stub.triton = tl, triton  # type: ignore[attr-defined]
+    stub.tl, stub.triton = tl, triton
     sys.modules |= {"vllm": types.ModuleType("vllm"), "vllm.triton_utils": stub}
     return loaded("peer_gumbel", folder / "vllm/v1/worker/gpu/sample/gumbel.py")
 
