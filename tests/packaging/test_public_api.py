@@ -173,7 +173,7 @@ def names_for_types_of(module: ModuleType) -> dict[str, Any]:
     for statement in ast.parse(inspect.getsource(module)).body:
         if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
             imports = [part for part in statement.body if isinstance(part, ast.ImportFrom)]
-            exec(ast.unparse(ast.Module(imports, [])), names)  # noqa: S102 -- our own imports
+            exec(ast.unparse(ast.Module(imports, [])), names)
     return names
 
 
