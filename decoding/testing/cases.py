@@ -1,4 +1,4 @@
-"""Cases for checks: batches of logits with histories, drawn from a NumPy generator.
+"""Draws cases for checks, batches of logits with histories; the kinds of rows for all drawers.
 
 A case is cheap (a few microseconds a row), so that a check can afford a million of them. Rows come
 in kinds that break samplers: ties, gaps of one ulp, one peak, flat, dyadic probabilities, −inf

@@ -1,4 +1,4 @@
-"""`Trial`: a check of one law on one function of another engine; collects and runs them."""
+"""`Trial`: a check of one law on a function of another engine; collects trials, and runs one."""
 
 from __future__ import annotations
 
