@@ -10,14 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from decoding.checks import integer, real, text
 from decoding.errors import ParameterError
 from decoding.typing import Anything
-
-if TYPE_CHECKING:  # loaded with the first response
-    from decoding.wire.provenance import Provenance
 
 _Value = TypeVar("_Value")
 
@@ -39,21 +36,13 @@ def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fie
     losers = details.objects("best_of_sequences")
     return {
         "generated_text": generated_text,
-        "provenance": _provenance(body.decoded.get("provenance")),
+        "provenance": body.decoded.get("provenance"),
         "details": {
             **_sequence(details, finish_reasons),
             "input_length": 0,
             "best_of_sequences": tuple(_best_of(loser, finish_reasons) for loser in losers),
         },
     }
-
-
-def _provenance(decoded: Anything) -> Provenance | None:  # JSON
-    if decoded is None:
-        return None
-    from decoding.wire.provenance import Provenance
-
-    return Provenance.from_dict(decoded)
 
 
 class JsonObject:
