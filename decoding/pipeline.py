@@ -97,10 +97,8 @@ def chain(*processors: Processor) -> Pipeline:
     return Pipeline(tuple(flat))
 
 
-def as_pipeline(given: Processor | None, name: str = "pipeline") -> Pipeline:
+def as_pipeline(given: Processor | None) -> Pipeline:
     """Convert a processor to a pipeline; None is the empty one, a pipeline stays as it is.
-
-    name: what the caller calls it, for error messages.
 
     Raises:
         ParameterError: it is neither a pipeline nor a processor.
@@ -113,7 +111,7 @@ def as_pipeline(given: Processor | None, name: str = "pipeline") -> Pipeline:
         return given
     if given is None:
         return Pipeline(())
-    _check(name, given)
+    _check("pipeline", given)
     return Pipeline((given,))
 
 

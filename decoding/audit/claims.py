@@ -1,4 +1,4 @@
-"""`Claim`: pipeline, seed and law said to have drawn a text; `Predictor` draws by them."""
+"""`Claim`: how a text is said to be drawn (pipeline, seed, noise law); `Predictor` draws so."""
 
 from __future__ import annotations
 

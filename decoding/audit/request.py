@@ -1,4 +1,4 @@
-"""Plans a past request again: its prompt, pipeline, seed and the tokens that its grammar forced."""
+"""Rebuilds a past request from its record: prompt, pipeline, seed, tokens forced by a grammar."""
 
 from __future__ import annotations
 

@@ -43,13 +43,8 @@ class GroupExchange:
         if dist.get_rank(group) < 0:
             raise ParameterError("group", group, "a group that this process is a member of")
         self._group = group
-        self._rank, self._size = dist.get_rank(group), dist.get_world_size(group)
+        self.rank, self._size = dist.get_rank(group), dist.get_world_size(group)
         self._device = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
-
-    @property
-    def rank(self) -> int:
-        """The number of this process in the group."""
-        return self._rank
 
     def __call__(self, message: bytes) -> list[bytes]:
         """The messages of all processes."""

@@ -58,22 +58,18 @@ class Fields:
 
     def number(self, key: str, default: float | None = None) -> float:
         """The value of a key, checked to be a finite number, as a float."""
-        value = self.get(key, default)
-        # Compared as it is: `float` fails for a large integer.
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not -1e300 < value < 1e300
-        ):
-            raise self.error(f"{self.prefix}{key} must be a number, got {shown(value)}")
-        return float(value)
+        return self._real(key, default, -1e300, "a number")
 
     def positive(self, key: str, default: float | None = None) -> float:
         """The value of a key, checked to be a finite number above 0, as a float."""
+        return self._real(key, default, 0.0, "a positive number")
+
+    def _real(self, key: str, default: float | None, above: float, expected: str) -> float:
         value = self.get(key, default)
+        # Compared as it is: `float` fails for a large integer.
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < 1e300:
-            raise self.error(f"{self.prefix}{key} must be a positive number, got {shown(value)}")
+        if not number or not above < value < 1e300:
+            raise self.error(f"{self.prefix}{key} must be {expected}, got {shown(value)}")
         return float(value)
 
     def flag(self, key: str, *, default: bool = False) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -50,8 +51,50 @@ class MirostatState:
     mu: float
 
 
+class _Mirostat(ABC):
+    """What both versions share: the state, how it moves, and the settings of that."""
+
+    __slots__ = ()
+    mirostat_tau: float
+    mirostat_eta: float
+    renormalised: bool
+
+    def __post_init__(self) -> None:
+        check(self, "mirostat_tau", NOT_NEGATIVE)
+        check(self, "mirostat_eta", NOT_NEGATIVE)
+        check_boolean(self, "renormalised")
+
+    @checked_call
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        """Edit the logits of a first token: the filter in its initial state."""
+        return self.filter(logits, [self.start()] * len(logits))
+
+    def start(self) -> MirostatState:
+        """μ = 2τ."""
+        return MirostatState(2.0 * self.mirostat_tau)
+
+    @checked_filter
+    def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
+        """−inf for the tokens of each row that its μ does not keep; what stays is untouched."""
+        kept = [
+            self._kept(row.astype(np.float64), state.mu)
+            for row, state in zip(logits, states, strict=True)
+        ]
+        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
+
+    @abstractmethod
+    def _kept(self, row: feedback.Row, mu: float) -> feedback.Mask:
+        """Which tokens a row keeps where μ is the allowed surprise."""
+
+    def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
+        """μ after a token."""
+        logprob = drawn.logprob_after if self.renormalised else drawn.logprob_before
+        surprise = -logprob / math.log(2.0)
+        return MirostatState(state.mu - self.mirostat_eta * (surprise - self.mirostat_tau))
+
+
 @dataclass(frozen=True, slots=True)
-class Mirostat1:
+class Mirostat1(_Mirostat):
     """Keep the k likeliest tokens, k by a fitted Zipf law and the allowed surprise μ.
 
         ŝ = Σ t b / Σ t² over the `sampled` likeliest,  t = ln((i + 1) / i),  b = ln(p_i / p_{i+1})
@@ -82,36 +125,15 @@ class Mirostat1:
     )
 
     def __post_init__(self) -> None:
-        check(self, "mirostat_tau", NOT_NEGATIVE)
-        check(self, "mirostat_eta", NOT_NEGATIVE)
-        check_boolean(self, "renormalised")
+        _Mirostat.__post_init__(self)
         check_integer(self, "sampled", 2)
 
-    @checked_call
-    def __call__(self, logits: Logits, history: History) -> Logits:
-        """Edit the logits of a first token: the filter in its initial state."""
-        return self.filter(logits, [self.start()] * len(logits))
-
-    def start(self) -> MirostatState:
-        """μ = 2τ."""
-        return MirostatState(2.0 * self.mirostat_tau)
-
-    @checked_filter
-    def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
-        """−inf for all but the k likeliest of each row; what stays is untouched."""
-        kept = [
-            feedback.zipf_cutoff(row.astype(np.float64), state.mu, self.sampled)
-            for row, state in zip(logits, states, strict=True)
-        ]
-        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
-
-    def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
-        """μ after a token."""
-        return _moved(state, drawn, self.mirostat_tau, self.mirostat_eta, self.renormalised)
+    def _kept(self, row: feedback.Row, mu: float) -> feedback.Mask:
+        return feedback.zipf_cutoff(row, mu, self.sampled)
 
 
 @dataclass(frozen=True, slots=True)
-class Mirostat2:
+class Mirostat2(_Mirostat):
     """Keep the tokens that bring no more than the allowed surprise μ.
 
         keep i  <=>  −log₂ p[i] <= μ;  if that is none, the likeliest token, of the lowest id
@@ -132,40 +154,5 @@ class Mirostat2:
         _FACTS, formula="−log₂ p ≤ μ, μ steered towards a surprise τ", place=910
     )
 
-    def __post_init__(self) -> None:
-        check(self, "mirostat_tau", NOT_NEGATIVE)
-        check(self, "mirostat_eta", NOT_NEGATIVE)
-        check_boolean(self, "renormalised")
-
-    @checked_call
-    def __call__(self, logits: Logits, history: History) -> Logits:
-        """Edit the logits of a first token: the filter in its initial state."""
-        return self.filter(logits, [self.start()] * len(logits))
-
-    def start(self) -> MirostatState:
-        """μ = 2τ."""
-        return MirostatState(2.0 * self.mirostat_tau)
-
-    @checked_filter
-    def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
-        """−inf for tokens of more surprise than μ; what stays is untouched."""
-        kept = [
-            feedback.surprise_cutoff(row.astype(np.float64), state.mu)
-            for row, state in zip(logits, states, strict=True)
-        ]
-        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
-
-    def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
-        """μ after a token."""
-        return _moved(state, drawn, self.mirostat_tau, self.mirostat_eta, self.renormalised)
-
-
-def _moved(
-    state: MirostatState,
-    drawn: Drawn,
-    tau: float,
-    eta: float,
-    renormalised: bool,
-) -> MirostatState:
-    logprob = drawn.logprob_after if renormalised else drawn.logprob_before
-    return MirostatState(state.mu - eta * (-logprob / math.log(2.0) - tau))
+    def _kept(self, row: feedback.Row, mu: float) -> feedback.Mask:
+        return feedback.surprise_cutoff(row, mu)

@@ -22,29 +22,17 @@ counterexample found:
 
 from typing import TYPE_CHECKING
 
-from decoding.testing.grammar_check import GRAMMAR_LAWS as GRAMMAR_LAWS
-from decoding.testing.grammar_check import MaskedText as MaskedText
-from decoding.testing.grammar_check import check_grammar as check_grammar
-from decoding.testing.processor_check import LAWS as LAWS
-from decoding.testing.processor_check import check_processor as check_processor
-from decoding.testing.reports import CheckFailedError as CheckFailedError
-from decoding.testing.reports import Finding as Finding
-from decoding.testing.reports import Report as Report
-from decoding.testing.sampler_check import SAMPLER_LAWS as SAMPLER_LAWS
-from decoding.testing.sampler_check import check_sampler as check_sampler
-from decoding.testing.statistics import SampleSize as SampleSize
-from decoding.testing.statistics import sample_size as sample_size
-from decoding.testing.stream_check import STREAM_LAWS as STREAM_LAWS
-from decoding.testing.stream_check import check_stream as check_stream
-from decoding.testing.verdicts import Judge as Judge
-from decoding.testing.verdicts import Outcome as Outcome
-from decoding.testing.verdicts import Verdict as Verdict
+from decoding.testing.grammar_check import GRAMMAR_LAWS, MaskedText, check_grammar
+from decoding.testing.processor_check import LAWS, check_processor
+from decoding.testing.reports import CheckFailedError, Finding, Report
+from decoding.testing.sampler_check import SAMPLER_LAWS, check_sampler
+from decoding.testing.statistics import SampleSize, sample_size
+from decoding.testing.stream_check import STREAM_LAWS, check_stream
+from decoding.testing.verdicts import Judge, Outcome, Verdict
 from decoding.typing import Anything
 
 if TYPE_CHECKING:
-    from decoding.testing.engine_check import EngineUnderTest as EngineUnderTest
-    from decoding.testing.engine_check import State as State
-    from decoding.testing.engine_check import check_engine as check_engine
+    from decoding.testing.engine_check import EngineUnderTest, State, check_engine
 
 _WITH_HYPOTHESIS = ("EngineUnderTest", "State", "check_engine")
 

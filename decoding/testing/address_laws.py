@@ -104,11 +104,11 @@ class _Comparison:
         rows = np.zeros((self.count, 64), np.float32)
         fed = {"seed", "position"} & set(self._draw.roles)
         if not fed or not self._draw.batched:
-            return self._draw(rows, seeds=seeds, positions=positions)
+            return self._draw(rows, {"seeds": seeds, "positions": positions})
         # One seed or position a call: a row at a time.
         return np.concatenate(
             [
-                self._draw(rows[:1], seeds=seeds[i : i + 1], positions=positions[i : i + 1])
+                self._draw(rows[:1], {"seeds": seeds[i : i + 1], "positions": positions[i : i + 1]})
                 for i in range(self.count)
             ]
         )

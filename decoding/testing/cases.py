@@ -1,4 +1,4 @@
-"""Cases for checks: batches of logits with histories, drawn from a NumPy generator.
+"""Draws cases for checks, batches of logits with histories; the kinds of rows for all drawers.
 
 A case is cheap (a few microseconds a row), so that a check can afford a million of them. Rows come
 in kinds that break samplers: ties, gaps of one ulp, one peak, flat, dyadic probabilities, −inf
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from decoding.errors import ParameterError, require
 from decoding.history import History
 
 Row = NDArray[np.float32]
-Kind = Callable[[np.random.Generator, int], Row]
 Kept = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """The tokens of a float64 row that a claim keeps."""
 
@@ -200,7 +199,7 @@ def draw_row(generator: np.random.Generator, width: int, *, extreme: bool = True
     """Draw a legal float32 row of any kind."""
     kinds = KINDS if extreme else KINDS[1:]
     with np.errstate(all="ignore"):
-        row = kinds[int(generator.integers(len(kinds)))](generator, width)
+        row = kinds[int(generator.integers(len(kinds)))](Generated(generator), width)
     if generator.random() < 0.4:
         alive = generator.random(width) < generator.choice([0.2, 0.5, 0.9])
         if (alive & (row > -np.inf)).any():
@@ -231,71 +230,111 @@ def aimed(
     return (row * (low * (1.0 + away[:, np.newaxis]))).astype(np.float32)
 
 
-def _one_of(generator: np.random.Generator, values: tuple[Any, ...], width: int) -> Row:
-    return np.array(values, np.float32)[generator.integers(0, len(values), width)]
+class Choices(Protocol):
+    """What rows are drawn with: a NumPy generator, or choices that Hypothesis shrinks."""
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """A generator for what has no simplest value."""
+
+    def pick(self, values: Sequence[float]) -> float:
+        """One of some values, the simplest first."""
+
+    def between(self, low: float, high: float) -> float:
+        """A number within bounds."""
+
+    def below(self, limit: int, size: int) -> NDArray[np.int64]:
+        """`size` integers in [0, limit)."""
 
 
-def _extreme(generator: np.random.Generator, width: int) -> Row:
-    return _one_of(generator, (0.0, -0.0, 88.0, -104.0, 1e4, 3e38, -3e38), width)
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The `Choices` of a NumPy generator."""
+
+    generator: np.random.Generator
+
+    def pick(self, values: Sequence[float]) -> float:
+        """One of some values."""
+        return float(self.generator.choice(values))
+
+    def between(self, low: float, high: float) -> float:
+        """A number within bounds, uniform."""
+        return float(self.generator.uniform(low, high))
+
+    def below(self, limit: int, size: int) -> NDArray[np.int64]:
+        """`size` integers in [0, limit), uniform."""
+        return self.generator.integers(0, limit, size)
 
 
-def _gaussian(generator: np.random.Generator, width: int) -> Row:
-    scale = generator.choice([0.1, 1.0, 3.0, 10.0])
-    return (generator.standard_normal(width) * scale).astype(np.float32)
+Kind = Callable[[Choices, int], Row]
 
 
-def _tied(generator: np.random.Generator, width: int) -> Row:
-    return _one_of(generator, (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0), width)
+def _one_of(choices: Choices, values: Sequence[float | np.float32], width: int) -> Row:
+    """Each logit is one of some values, the simplest first."""
+    return np.array(values, np.float32)[choices.below(len(values), width)]
 
 
-def _flat(generator: np.random.Generator, width: int) -> Row:
-    return np.full(width, generator.choice([0.0, -7.25, 31.0]), np.float32)
+def _extreme(choices: Choices, width: int) -> Row:
+    return _one_of(choices, (0.0, -0.0, 88.0, -104.0, 1e4, 1e-40, -1e-40, 3e38, -3e38), width)
 
 
-def _neighbouring(generator: np.random.Generator, width: int) -> Row:
-    base = np.float32(generator.uniform(-20.0, 20.0))
+def _gaussian(choices: Choices, width: int) -> Row:
+    scale = choices.pick((0.1, 1.0, 3.0, 10.0))
+    return (choices.generator.standard_normal(width) * scale).astype(np.float32)
+
+
+def _tied(choices: Choices, width: int) -> Row:
+    return _one_of(choices, (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0), width)
+
+
+def _flat(choices: Choices, width: int) -> Row:
+    return np.full(width, choices.pick((0.0, -7.25, 31.0)), np.float32)
+
+
+def _neighbouring(choices: Choices, width: int) -> Row:
+    base = np.float32(choices.between(-20.0, 20.0))
     above = np.nextafter(base, np.float32(np.inf))
-    return _one_of(generator, (base, above, np.nextafter(above, np.float32(np.inf))), width)
+    return _one_of(choices, (base, above, np.nextafter(above, np.float32(np.inf))), width)
 
 
-def _peaked(generator: np.random.Generator, width: int) -> Row:
+def _peaked(choices: Choices, width: int) -> Row:
     row = np.zeros(width, np.float32)
-    row[generator.integers(width)] = generator.choice([1.0, 30.0, 104.0, 1000.0])
+    row[choices.below(width, 1)] = choices.pick((1.0, 30.0, 104.0, 1000.0))
     return row
 
 
-def _one_hot(generator: np.random.Generator, width: int) -> Row:
+def _one_hot(choices: Choices, width: int) -> Row:
     row = np.full(width, -np.inf, np.float32)
-    row[generator.integers(width)] = generator.standard_normal()
+    row[choices.below(width, 1)] = choices.generator.standard_normal()
     return row
 
 
-def _dyadic(generator: np.random.Generator, width: int) -> Row:
-    return (-np.log(2.0) * generator.integers(0, 7, width)).astype(np.float32)
+def _dyadic(choices: Choices, width: int) -> Row:
+    return (-np.log(2.0) * choices.below(7, width)).astype(np.float32)
 
 
-def _halving(generator: np.random.Generator, width: int) -> Row:
+def _halving(choices: Choices, width: int) -> Row:
     """Probabilities 1/2, 1/4, 1/8 ..., the last one twice, in any order: their sums are exact."""
     exponents = np.minimum(np.arange(1, width + 1), max(1, width - 1))
-    return (-np.log(2.0) * generator.permutation(exponents)).astype(np.float32)
+    return (-np.log(2.0) * choices.generator.permutation(exponents)).astype(np.float32)
 
 
-def _denormal(generator: np.random.Generator, width: int) -> Row:
-    return _one_of(generator, (0.0, 1e-40, -1e-40, 1.4e-45, -1.4e-45, -100.0, -104.0), width)
+def _denormal(choices: Choices, width: int) -> Row:
+    return _one_of(choices, (0.0, 1e-40, -1e-40, 1.4e-45, -1.4e-45, -100.0, -104.0), width)
 
 
-def _offset(generator: np.random.Generator, width: int) -> Row:
-    return _tied(generator, width) + np.float32(generator.choice([-1e4, 1e4, 512.0]))
+def _offset(choices: Choices, width: int) -> Row:
+    return _tied(choices, width) + np.float32(choices.pick((-1e4, 1e4, 512.0)))
 
 
-def _zipf(generator: np.random.Generator, width: int) -> Row:
-    exponent = generator.choice([1.0, 1.2, 2.0])
-    ranks = generator.permutation(width) + 1.0
-    return (-exponent * np.log(ranks)).astype(np.float32)
+def _zipf(choices: Choices, width: int) -> Row:
+    exponent = choices.pick((1.0, 1.2, 2.0))
+    return (-exponent * np.log(choices.generator.permutation(width) + 1.0)).astype(np.float32)
 
 
-def _model_like(generator: np.random.Generator, width: int) -> Row:
+def _model_like(choices: Choices, width: int) -> Row:
     """Many unlikely tokens around one level and a few likely ones."""
+    generator = choices.generator
     row = generator.standard_normal(width) * 2.0 + generator.uniform(-8.0, 4.0)
     likely = generator.integers(0, width, min(width, 8))
     row[likely] += generator.exponential(5.0, len(likely)) + 4.0
@@ -319,3 +358,14 @@ KINDS: tuple[Kind, ...] = (
     _model_like,
 )
 """The kinds of rows, the one at the ends of float32 first."""
+
+SHRINKING_KINDS: tuple[Kind, ...] = (
+    _peaked,
+    _tied,
+    _dyadic,
+    _neighbouring,
+    _gaussian,
+    _extreme,
+    _offset,
+)
+"""Kinds whose rows are made of choices that have a simplest value, the simplest first."""

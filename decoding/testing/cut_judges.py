@@ -42,13 +42,11 @@ class ThresholdJudge:
     """Judges truncations that keep a token iff its logprob reaches a threshold of the row.
 
     threshold: the least logprob that stays, from the row's logprobs; a token that reaches it is
-        never needed for another to be judged.
-    argmax: whether the likeliest token stays whatever the threshold is.
+        never needed for another to be judged. The likeliest token stays whatever it is.
     """
 
     rule: str
     threshold: Callable[[Row], float]
-    argmax: bool = True
 
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row."""
@@ -59,11 +57,10 @@ class ThresholdJudge:
         band = 2.0 * logit_bands(logits) + 1e-6 * abs(min(threshold, 0.0))
         free = np.abs(logprobs - threshold) <= band
         free |= (logprobs < _UNDERFLOW) & (threshold < _UNDERFLOW)
-        if self.argmax:
-            likeliest = logits == logits.max()
-            should |= likeliest
-            # One of several likeliest tokens is enough where only that rule keeps them.
-            free |= likeliest & (logprobs < threshold)
+        likeliest = logits == logits.max()
+        should |= likeliest
+        # One of several likeliest tokens is enough where only that rule keeps them.
+        free |= likeliest & (logprobs < threshold)
         should &= logits > -np.inf
         basic = _basic(logits, result, unit, should)
         if basic is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from decoding.testing.candidates import Arrays, CandidateError, quietly, roles_b
 from decoding.typing import Anything
 
 Tokens = NDArray[np.int64]
+Feed = Mapping[str, Anything]
+"""What a sampler is fed, by row: `seeds`, `positions`, `u`, `uniforms`, `words`."""
 Logprobs = NDArray[np.float64] | None
 """The log-probabilities that a sampler reports for its tokens, one a row; None if it does not."""
 
@@ -72,69 +74,36 @@ class Draw:
         """Find out by a call whether NumPy's or torch's arrays are taken."""
         if self.arrays != "auto":
             return
-        rows = len(logits)
-        zeros = np.arange(rows)
-        feed = np.full(logits.shape, 0.5)
+        zeros, feed = np.arange(len(logits)), np.full(logits.shape, 0.5)
+        fed = {"seeds": zeros, "positions": zeros, "u": feed[:, 0], "uniforms": feed}
         try:
             self.arrays = "numpy"
-            self(logits, seeds=zeros, positions=zeros, u=feed[:, 0], uniforms=feed)
+            self(logits, fed)
         except CandidateError as numpy_error:
             try:
                 self.arrays = "torch"
                 self._generator = None
-                self(logits, seeds=zeros, positions=zeros, u=feed[:, 0], uniforms=feed)
+                self(logits, fed)
             except (CandidateError, ImportError):
                 raise numpy_error from None
         self._generator = None
 
-    def __call__(
-        self,
-        logits: NDArray[np.float32],
-        *,
-        seeds: Anything = None,
-        positions: Anything = None,
-        u: Anything = None,
-        uniforms: Anything = None,
-        words: Anything = None,
-    ) -> Tokens:
+    def __call__(self, logits: NDArray[np.float32], fed: Feed = MappingProxyType({})) -> Tokens:
         """Draw a token for each row.
 
         Where the sampler takes one seed or one position a call, it is that of the first row.
         """
-        return self.drawn(
-            logits, seeds=seeds, positions=positions, u=u, uniforms=uniforms, words=words
-        )[0]
+        return self.drawn(logits, fed)[0]
 
-    def drawn(
-        self,
-        logits: NDArray[np.float32],
-        *,
-        seeds: Anything = None,
-        positions: Anything = None,
-        u: Anything = None,
-        uniforms: Anything = None,
-        words: Anything = None,
-    ) -> tuple[Tokens, Logprobs]:
+    def drawn(self, logits: NDArray[np.float32], fed: Feed) -> tuple[Tokens, Logprobs]:
         """Draw as a call does; also the logprobs that the sampler says the tokens have."""
-        given = {
-            "seeds": seeds,
-            "positions": positions,
-            "u": u,
-            "uniforms": uniforms,
-            "words": words,
-        }
-        if words is None and uniforms is not None:
-            given["words"] = (np.minimum(uniforms, 1.0 - 2.0**-53) * 2.0**64).astype(np.uint64)
+        if "words" not in fed and "uniforms" in fed:
+            words = np.minimum(fed["uniforms"], 1.0 - 2.0**-53) * 2.0**64
+            fed = {**fed, "words": words.astype(np.uint64)}
         if self.batched:
-            return self._call(logits, given)
+            return self._call(logits, fed)
         parts = [
-            self._call(
-                logits[row : row + 1],
-                {
-                    key: None if value is None else value[row : row + 1]
-                    for key, value in given.items()
-                },
-            )
+            self._call(logits[row : row + 1], {key: fed[key][row : row + 1] for key in fed})
             for row in range(len(logits))
         ]
         logprobs = [part[1] for part in parts if part[1] is not None]
@@ -143,8 +112,8 @@ class Draw:
             np.concatenate(logprobs) if len(logprobs) == len(parts) else None,
         )
 
-    def _call(self, logits: NDArray[np.float32], given: dict[str, Any]) -> tuple[Tokens, Logprobs]:
-        arguments = [self._argument(role, logits, given) for role in self.roles]
+    def _call(self, logits: NDArray[np.float32], fed: Feed) -> tuple[Tokens, Logprobs]:
+        arguments = [self._argument(role, logits, fed) for role in self.roles]
         with quietly():
             try:
                 returned = self._function(*arguments)
@@ -153,17 +122,14 @@ class Draw:
         returned, logprobs = _without_logprobs(returned, len(logits))
         return _tokens(returned, *logits.shape), logprobs
 
-    def _argument(self, role: str, logits: NDArray[np.float32], given: dict[str, Any]) -> Anything:
+    def _argument(self, role: str, logits: NDArray[np.float32], fed: Feed) -> Anything:
         if role == "generator":
             if self._generator is None:
                 self._generator = _generator(self.arrays, self._seed)
             return self._generator
         if role in ("seed", "position"):
-            values = given[f"{role}s"]
-            return int(values[0]) if values is not None else 0
-        array = logits.copy() if role == "logits" else given[role]
-        if array is None:
-            array = np.zeros(len(logits), np.int64)
+            return int(fed[f"{role}s"][0]) if f"{role}s" in fed else 0
+        array = logits if role == "logits" else fed.get(role, np.zeros(len(logits), np.int64))
         if not self.batched:
             array = array[0]
             if array.ndim == 0:

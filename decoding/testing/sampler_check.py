@@ -17,7 +17,7 @@ from decoding.testing.cases import Case, Shapes, draw_case
 from decoding.testing.claims import Claim, claim_of
 from decoding.testing.draw_counts import PAIR_TESTS, DrawCounts
 from decoding.testing.draws import Draw, Tokens
-from decoding.testing.fed_laws import law_of_inverse, law_of_race
+from decoding.testing.exact import law_of_inverse, law_of_race
 from decoding.testing.reports import (
     CheckFailedError,
     Finding,
@@ -171,7 +171,7 @@ class _SamplerCheck:
             given = self._randomness(rows, vocab, int(generator.integers(2**31)))
             if generator.random() < _ENDS:
                 given |= _ends(rows, vocab, generator)
-            tokens = self.draw(logits, **given)
+            tokens = self.draw(logits, given)
             for row, token in enumerate(tokens.tolist()):
                 if not self._may_draw(logits[row].astype(np.float64), token):
                     why = f"row {row} drew token {token}{_fed(self.draw, given, row)}"
@@ -197,7 +197,7 @@ class _SamplerCheck:
     def _repeated(
         self, case: Case, logits: NDArray[np.float32], given: dict[str, Anything], tokens: Tokens
     ) -> Iterator[tuple[str, str, Case | None]]:
-        again = self.draw(logits, **given)
+        again = self.draw(logits, given)
         if not np.array_equal(again, tokens):
             yield "deterministic", f"drew {tokens.tolist()}, then {again.tolist()}", case
         if not self.draw.rows_are_fed or len(case) == 1:
@@ -205,13 +205,12 @@ class _SamplerCheck:
         if {"seed", "position"} & set(self.draw.roles) and self.draw.batched:
             return  # one value a call cannot be that of each row
         order = np.arange(len(case))[::-1]
-        turned = self.draw(logits[order], **{key: value[order] for key, value in given.items()})
+        turned = self.draw(logits[order], {key: value[order] for key, value in given.items()})
         alone = [
             int(
-                self.draw(
-                    logits[row : row + 1],
-                    **{key: value[row : row + 1] for key, value in given.items()},
-                )[0]
+                self.draw(logits[row : row + 1], {key: given[key][row : row + 1] for key in given})[
+                    0
+                ]
             )
             for row in range(len(case))
         ]
@@ -317,7 +316,7 @@ class _SamplerCheck:
         done = call = 0
         while done < draws:
             start = call if rows == 1 or self._one_seed(law) else done
-            tokens = self.draw(logits, **number(start, rows))
+            tokens = self.draw(logits, number(start, rows))
             call += 1
             impossible = counts.impossible(tokens)
             if impossible is not None:
@@ -352,7 +351,7 @@ class _SamplerCheck:
             with np.errstate(divide="ignore"):
                 wanted = np.log(self._probs(row))
             logits = np.tile(row.astype(np.float32), (8, 1))
-            tokens, logprobs = self.draw.drawn(logits, **self._randomness(8, len(row), 1))
+            tokens, logprobs = self.draw.drawn(logits, self._randomness(8, len(row), 1))
             if logprobs is None:
                 return
             error = np.abs(logprobs - wanted[tokens])

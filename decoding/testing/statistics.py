@@ -137,18 +137,6 @@ def sample_size(
     return SampleSize(high, cells, tv, alpha, miss)
 
 
-def detectable(draws: int, cells: int, alpha: float, miss: float = 1e-3) -> float:
-    """The least total variation distance that so many draws see."""
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2.0
-        if power(draws, cells, middle, alpha) < 1.0 - miss:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
 def cells_of(probs: Probs, most: int = 64) -> NDArray[np.int64]:
     """Gather tokens in at most `most` cells of about equal probability, similar tokens together.
 

@@ -8,8 +8,8 @@ Logits here are legal: finite or −inf, with at least one finite entry a row. I
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import MISSING, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import Any, cast
 
@@ -36,6 +36,7 @@ from decoding.processors import (
     TopK,
 )
 from decoding.request_fields import RequestField, ValueType
+from decoding.testing.cases import SHRINKING_KINDS
 from decoding.typing import DeclaredProcessor, Logits
 
 Row = NDArray[np.float32]
@@ -50,9 +51,10 @@ MAX_VOCAB = 40
 @st.composite
 def rows(draw: st.DrawFn, vocab_size: int) -> Row:
     """One legal float32 row of `vocab_size` logits."""
-    row = draw(st.sampled_from(_KINDS))(draw, vocab_size)
+    choices = _Chosen(draw)
+    row = draw(st.sampled_from(SHRINKING_KINDS))(choices, vocab_size)
     if draw(st.booleans()):
-        alive = _below(draw, 2, vocab_size) == 1
+        alive = choices.below(2, vocab_size) == 1
         if alive.any():
             row = np.where(alive, row, np.float32(-np.inf))
     return row
@@ -84,8 +86,9 @@ def histories(draw: st.DrawFn, batch: int, vocab_size: int) -> History:
     Some are of few tokens, so that they repeat themselves.
     """
     largest = draw(st.sampled_from([vocab_size + 1, min(2, vocab_size + 1)]))
-    lengths = _below(draw, 13, 2 * batch)
-    token_ids = _below(draw, largest + 1, int(lengths.sum()))
+    choices = _Chosen(draw)
+    lengths = choices.below(13, 2 * batch)
+    token_ids = choices.below(largest + 1, int(lengths.sum()))
     texts = [text.tolist() for text in np.split(token_ids, lengths.cumsum()[:-1])]
     return History.of(texts[:batch], texts[batch:])
 
@@ -178,58 +181,23 @@ def pipelines(vocab_size: int, max_length: int = 6) -> st.SearchStrategy[Pipelin
     return members.map(lambda items: chain(*items))
 
 
-def _below(draw: st.DrawFn, limit: int, size: int) -> NDArray[np.int64]:
-    """`size` integers in [0, limit), in one choice: a list of choices takes ten times as long."""
-    drawn = draw(st.binary(min_size=4 * size, max_size=4 * size))
-    return np.frombuffer(drawn, ">u4").astype(np.int64) % limit
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The `Choices` that Hypothesis makes, and shrinks."""
 
+    draw: st.DrawFn
 
-def _one_of(draw: st.DrawFn, values: tuple[float | np.float32, ...], vocab_size: int) -> Row:
-    """Each logit is one of some values, the simplest first."""
-    return np.array(values, np.float32)[_below(draw, len(values), vocab_size)]
+    @property
+    def generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.draw(st.integers(0, 2**32 - 1)))
 
+    def pick(self, values: Sequence[float]) -> float:
+        return self.draw(st.sampled_from(values))
 
-def _gaussian(draw: st.DrawFn, vocab_size: int) -> Row:
-    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    scale = draw(st.sampled_from([0.1, 1.0, 3.0, 10.0]))
-    return (generator.standard_normal(vocab_size) * scale).astype(np.float32)
+    def between(self, low: float, high: float) -> float:
+        return self.draw(st.floats(low, high, width=32))
 
-
-def _tied(draw: st.DrawFn, vocab_size: int) -> Row:
-    return _one_of(draw, (0, 1, -1, 2, -2, 3, -3), vocab_size)
-
-
-def _neighbouring(draw: st.DrawFn, vocab_size: int) -> Row:
-    base = np.float32(draw(st.floats(-20.0, 20.0, width=32)))
-    above = np.nextafter(base, np.float32(np.inf))
-    return _one_of(draw, (base, above, np.nextafter(above, np.float32(np.inf))), vocab_size)
-
-
-def _peaked(draw: st.DrawFn, vocab_size: int) -> Row:
-    row = np.zeros(vocab_size, np.float32)
-    row[draw(st.integers(0, vocab_size - 1))] = draw(st.sampled_from([1.0, 30.0, 104.0, 1000.0]))
-    return row
-
-
-def _dyadic(draw: st.DrawFn, vocab_size: int) -> Row:
-    return (-np.log(2.0) * _below(draw, 7, vocab_size)).astype(np.float32)
-
-
-def _extreme(draw: st.DrawFn, vocab_size: int) -> Row:
-    values = (0.0, -0.0, 88.0, -104.0, 1e4, 1e-40, -1e-40, 3e38, -3e38)
-    return _one_of(draw, values, vocab_size)
-
-
-def _offset(draw: st.DrawFn, vocab_size: int) -> Row:
-    return _tied(draw, vocab_size) + np.float32(draw(st.sampled_from([-1e4, 1e4, 512.0])))
-
-
-_KINDS: tuple[Callable[[st.DrawFn, int], Row], ...] = (
-    _peaked,
-    _tied,
-    _dyadic,
-    _neighbouring,
-    _gaussian,
-    _extreme,
-    _offset,
-)
+    def below(self, limit: int, size: int) -> NDArray[np.int64]:
+        # In one choice: a list of choices takes ten times as long.
+        drawn = self.draw(st.binary(min_size=4 * size, max_size=4 * size))
+        return np.frombuffer(drawn, ">u4").astype(np.int64) % limit

@@ -23,6 +23,9 @@ from decoding.testing.verdicts import (
 Definition = Callable[[Row, History], Row]
 """What a claim makes of a row `(vocab,)` float64 and its history, a batch of one."""
 
+_MOVES = 8
+"""Random directions in which a row is moved, besides those that change its support."""
+
 
 @dataclass(frozen=True, slots=True)
 class ValueJudge:
@@ -84,7 +87,6 @@ class DefinitionJudge:
 
     rule: str
     definition: Definition
-    moves: int = 4
 
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row."""
@@ -134,7 +136,7 @@ class DefinitionJudge:
             favour * (kept != should),
             np.where(logits - peak < 0.0, -1.0, 1.0),
             np.where(logits - peak < 0.0, 1.0, -1.0),
-            *(generator.choice([-1.0, 1.0], len(logits)) for _ in range(2 * self.moves)),
+            *(generator.choice([-1.0, 1.0], len(logits)) for _ in range(_MOVES)),
         ]
         for direction in directions:
             for factor in (1.0, 0.1):

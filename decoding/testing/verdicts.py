@@ -115,18 +115,17 @@ def mass_band(logits: Row, probs: Row) -> float:
     return moved + len(logits) * UNITS["float32"]
 
 
-def survivors_verdict(logits: Row, result: Row, unit: float, *, free: bool = True) -> str:
+def survivors_verdict(logits: Row, result: Row, unit: float) -> str:
     """Why the tokens that stay do not keep their distribution; empty if they do.
 
-    free: whether a common constant may be added, as by a function that renormalises.
+    A common constant may be added, as by a function that renormalises.
     """
     kept = np.flatnonzero(result > -np.inf)
     want, got = logits[kept], result[kept]
     if np.array_equal(want, got):
         return ""
     top = kept[want.argmax()]
-    if free:
-        want, got = want - logits[top], got - result[top]
+    want, got = want - logits[top], got - result[top]
     scale = np.abs(logits[kept]) + np.abs(result[kept]) + abs(result[top])
     off = np.abs(got - want) > 1e-6 + 4.0 * max(unit, UNITS["float32"]) * scale
     # Beyond the smallest float32 probability a function that goes through probabilities is coarse.

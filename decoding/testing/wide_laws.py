@@ -42,7 +42,7 @@ def broken_wide(
     logits = np.tile(row.astype(np.float32), (_ROWS, 1))
     tokens = np.zeros(0, np.int64)
     for call in range(_CALLS):
-        drawn, logprobs = draw.drawn(logits, **randomness(_ROWS, len(row), call))
+        drawn, logprobs = draw.drawn(logits, randomness(_ROWS, len(row), call))
         tokens = np.concatenate([tokens, drawn])
         if logprobs is None:
             continue

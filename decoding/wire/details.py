@@ -259,15 +259,17 @@ class Response(_Record):
             ParameterError: it is no such text, or has no `details`; says where.
         """
         from decoding.wire.details_json import read_response
+        from decoding.wire.provenance import Provenance
 
         fields = read_response(document, tuple(FinishReason))
         details = fields["details"]
+        made_with = fields["provenance"]
         losers = (BestOfSequence(**_records(loser)) for loser in details["best_of_sequences"])
         return cls(
             generated_text=fields["generated_text"],
             details=Details(**{**_records(details), "best_of_sequences": tuple(losers)}),
             wire_details=True,
-            provenance=fields["provenance"],
+            provenance=None if made_with is None else Provenance.from_dict(made_with),
         )
 
     def to_record(self) -> Wire:

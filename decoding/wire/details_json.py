@@ -10,14 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from decoding.checks import integer, real, text
 from decoding.errors import ParameterError
 from decoding.typing import Anything
-
-if TYPE_CHECKING:  # loaded with the first response
-    from decoding.wire.provenance import Provenance
 
 _Value = TypeVar("_Value")
 
@@ -33,13 +30,13 @@ def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fie
         decoded = json.loads(document)
     except (ValueError, RecursionError) as error:
         raise ParameterError("response", document, "the JSON text of a response") from error
-    body = _Object("response", decoded)
+    body = JsonObject("response", decoded)
     generated_text = body.value("generated_text", text, "a string")
     details = body.object("details", "there: `details` asks a generation for them")
     losers = details.objects("best_of_sequences")
     return {
         "generated_text": generated_text,
-        "provenance": _provenance(body.decoded.get("provenance")),
+        "provenance": body.decoded.get("provenance"),
         "details": {
             **_sequence(details, finish_reasons),
             "input_length": 0,
@@ -48,15 +45,7 @@ def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fie
     }
 
 
-def _provenance(decoded: Anything) -> Provenance | None:  # JSON
-    if decoded is None:
-        return None
-    from decoding.wire.provenance import Provenance
-
-    return Provenance.from_dict(decoded)
-
-
-class _Object:
+class JsonObject:
     """A JSON object with typed access to its members; errors name their path."""
 
     def __init__(self, place: str, decoded: object, expected: str = "an object") -> None:
@@ -80,29 +69,29 @@ class _Object:
             return None
         return self.value(name, convert, f"{expected}, or null")
 
-    def object(self, name: str, expected: str = "an object") -> _Object:
+    def object(self, name: str, expected: str = "an object") -> JsonObject:
         """A member that is an object."""
-        return _Object(f"{self.place}.{name}", self.decoded.get(name), expected)
+        return JsonObject(f"{self.place}.{name}", self.decoded.get(name), expected)
 
-    def objects(self, name: str) -> list[_Object]:
+    def objects(self, name: str) -> list[JsonObject]:
         """The items of a member that is a list of objects; none where it is null or absent."""
         return _objects(f"{self.place}.{name}", self.decoded.get(name))
 
 
-def _objects(place: str, decoded: Anything) -> list[_Object]:  # JSON
+def _objects(place: str, decoded: Anything) -> list[JsonObject]:  # JSON
     if decoded is None:
         return []
     if not isinstance(decoded, list):
         raise ParameterError(place, decoded, "a list")
-    return [_Object(f"{place}[{index}]", item) for index, item in enumerate(decoded)]
+    return [JsonObject(f"{place}[{index}]", item) for index, item in enumerate(decoded)]
 
 
-def _best_of(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
+def _best_of(wire: JsonObject, finish_reasons: tuple[str, ...]) -> Fields:
     generated_text = wire.value("generated_text", text, "a string")
     return {"generated_text": generated_text, **_sequence(wire, finish_reasons)}
 
 
-def _sequence(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
+def _sequence(wire: JsonObject, finish_reasons: tuple[str, ...]) -> Fields:
     """The fields that `Details` and `BestOfSequence` share."""
     tokens = tuple(map(_token, wire.objects("tokens")))
     count = wire.value("generated_tokens", _natural, "an integer >= 0")
@@ -132,12 +121,12 @@ def _sequence(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
     }
 
 
-def _token(wire: _Object) -> Fields:
+def _token(wire: JsonObject) -> Fields:
     unknown = {"raw_logprob": math.nan, "rank": 0, "entropy": math.nan, "support_size": 0}
     return {**_described(wire), **unknown}
 
 
-def _described(wire: _Object) -> Fields:
+def _described(wire: JsonObject) -> Fields:
     logprob = wire.optional("logprob", real, "a number")
     return {
         "id": wire.value("id", _natural, "an integer >= 0"),
@@ -147,7 +136,7 @@ def _described(wire: _Object) -> Fields:
     }
 
 
-def _prefill_token(wire: _Object) -> Fields:
+def _prefill_token(wire: JsonObject) -> Fields:
     return {
         "id": wire.value("id", _natural, "an integer >= 0"),
         "text": wire.value("text", text, "a string"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from decoding.checks import checked_token_ids, text
-from decoding.errors import ParameterError, require
 from decoding.parameters import GenerationParameters
+from decoding.wire.details_json import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +40,8 @@ class Provenance:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in builtin types; `from_dict` reads them, also after JSON."""
-        return {
-            "version": self.version,
-            "numpy": self.numpy,
-            "backend": self.backend,
-            "noise_law": self.noise_law,
-            "model": self.model,
-            "fingerprint": self.fingerprint,
-            "prompt": list(self.prompt),
-            "parameters": self.parameters.to_dict(),
-            "pipeline": self.pipeline,
-        }
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"prompt": list(self.prompt), "parameters": self.parameters.to_dict()}
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], place: str = "provenance") -> Provenance:
@@ -61,26 +52,12 @@ class Provenance:
         Raises:
             ParameterError: a field is missing or has another type; says which.
         """
-        require(place, mapping, isinstance(mapping, Mapping), "an object")
-
-        def of(name: str) -> str:
-            value = mapping.get(name)
-            try:
-                return text(value)
-            except TypeError:
-                raise ParameterError(f"{place}.{name}", value, "a string") from None
-
-        def optional(name: str) -> str | None:
-            return None if mapping.get(name) is None else of(name)
-
+        wire = JsonObject(place, mapping)
+        names = ("version", "numpy", "backend", "noise_law", "model")
         return cls(
-            version=of("version"),
-            numpy=of("numpy"),
-            backend=of("backend"),
-            noise_law=of("noise_law"),
-            model=of("model"),
-            fingerprint=optional("fingerprint"),
+            **{name: wire.value(name, text, "a string") for name in names},
+            fingerprint=wire.optional("fingerprint", text, "a string"),
             prompt=tuple(checked_token_ids(f"{place}.prompt", mapping.get("prompt"))),
             parameters=GenerationParameters.from_dict(mapping.get("parameters") or {}),
-            pipeline=optional("pipeline"),
+            pipeline=wire.optional("pipeline", text, "a string"),
         )

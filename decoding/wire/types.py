@@ -49,8 +49,10 @@ def read_text(path: str, value: object) -> str:
 
 
 def read_flag(path: str, value: object) -> bool:
-    """A JSON boolean; WireTypeError where `value` is something else."""
-    return _boolean(path, value)
+    """Read a JSON boolean; raise WireTypeError for another type."""
+    if not isinstance(value, bool):
+        raise mismatch(path, value, "a boolean")
+    return value
 
 
 def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str, Any]:
@@ -126,12 +128,6 @@ def _rust_float(value: float) -> str:
         sign, digits = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
         return f"{sign}0.0000{digits.replace('.', '')}"
     return f"{mantissa}e{int(exponent)}"
-
-
-def _boolean(path: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise mismatch(path, value, "a boolean")
-    return value
 
 
 def _integer(kind: str, low: int, high: int) -> Reader:
@@ -218,7 +214,7 @@ INTEGERS: Mapping[str, tuple[int, int]] = {
 _GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
 _IDS = _list_of(_integer("u32", *INTEGERS["u32"]))
 _TYPES: Mapping[str, Reader] = {
-    "bool": _boolean,
+    "bool": read_flag,
     "f32": _float32,
     **{name: _integer(name, *ends) for name, ends in INTEGERS.items()},
     "string": read_text,

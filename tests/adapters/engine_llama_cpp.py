@@ -73,7 +73,7 @@ def test_logits_equal_those_of_the_same_weights_in_torch(llm: Any) -> None:
     ours, theirs = own_model().forward, adapter.forward(llm)
     prompts, new = [[1, 70, 71], [1, 90]], [[8, 9], [10]]
     states, logits = theirs.prefill(prompts, all_positions=True)
-    own_states, own_logits = ours.prefill(prompts, all_positions=True)  # type: ignore[union-attr]
+    own_states, own_logits = ours.prefill(prompts, all_positions=True)
     np.testing.assert_allclose(logits, own_logits.numpy(), atol=1e-2)
     fork = theirs.fork(states[0])
     theirs.extend([fork], [[200, 201, 202]])
@@ -82,13 +82,13 @@ def test_logits_equal_those_of_the_same_weights_in_torch(llm: Any) -> None:
         theirs.rollback(state, 3)
     np.testing.assert_allclose(
         theirs.extend(states, new, all_positions=True),
-        ours.extend(own_states, new, all_positions=True).numpy(),  # type: ignore[union-attr]
+        ours.extend(own_states, new, all_positions=True).numpy(),
         atol=1e-2,
     )
 
 
 def test_every_text_of_its_loop_at_temperature_1_2_is_valid(llm: Any) -> None:
-    mask = own_model().grammars.mask_of(GRAMMAR)  # type: ignore[union-attr]
+    mask = own_model().grammars.mask_of(GRAMMAR)
     valid = 0
     for seed in range(20):
         arguments = adapter.sampler(Sampler(chain(mask, Temperature(1.2)), seed))

@@ -82,7 +82,7 @@ def tokens_of(model: Any, prompt: list[int], count: int, **arguments: Any) -> li
 
 
 def json_sampler(seed: int) -> Sampler:
-    mask = own_model().grammars.mask_of(GRAMMAR)  # type: ignore[union-attr]
+    mask = own_model().grammars.mask_of(GRAMMAR)
     return Sampler(chain(mask, Temperature(1.2)), seed)
 
 
@@ -90,7 +90,7 @@ def test_logits_equal_those_of_the_same_weights_in_torch(model: Any) -> None:
     ours, theirs = own_model().forward, forward(model)
     prompts, new = [[1, 70, 71], [1, 90]], [[8, 9], [10]]
     states, logits = theirs.prefill(prompts, all_positions=True)
-    own_states, own_logits = ours.prefill(prompts, all_positions=True)  # type: ignore[union-attr]
+    own_states, own_logits = ours.prefill(prompts, all_positions=True)
     np.testing.assert_allclose(logits, own_logits.numpy(), atol=2e-4)
     fork = theirs.fork(states[0])
     theirs.extend([fork], [[200, 201, 202]])
@@ -99,7 +99,7 @@ def test_logits_equal_those_of_the_same_weights_in_torch(model: Any) -> None:
         theirs.rollback(state, 3)
     np.testing.assert_allclose(
         theirs.extend(states, new, all_positions=True),
-        ours.extend(own_states, new, all_positions=True).numpy(),  # type: ignore[union-attr]
+        ours.extend(own_states, new, all_positions=True).numpy(),
         atol=2e-4,
     )
 

@@ -99,7 +99,7 @@ def test_logits_equal_those_of_the_same_weights_in_torch(model: Any) -> None:
     ours, theirs = own_model().forward, forward(model, max_length=64)
     prompts, new = [[1, 70, 71], [1, 90]], [[8, 9], [10]]
     states, logits = theirs.prefill(prompts, all_positions=True)
-    own_states, own_logits = ours.prefill(prompts, all_positions=True)  # type: ignore[union-attr]
+    own_states, own_logits = ours.prefill(prompts, all_positions=True)
     np.testing.assert_allclose(logits, own_logits.numpy(), atol=2e-4)
     theirs.extend([theirs.fork(states[0])], [[200, 201, 202]])
     theirs.extend(states, [[5, 6, 7], [5, 6, 7]])
@@ -107,13 +107,13 @@ def test_logits_equal_those_of_the_same_weights_in_torch(model: Any) -> None:
         theirs.rollback(state, 3)
     np.testing.assert_allclose(
         theirs.extend(states, new, all_positions=True),
-        ours.extend(own_states, new, all_positions=True).numpy(),  # type: ignore[union-attr]
+        ours.extend(own_states, new, all_positions=True).numpy(),
         atol=2e-4,
     )
 
 
 def test_every_text_of_its_loop_at_temperature_1_2_is_valid(model: Any) -> None:
-    mask = own_model().grammars.mask_of(GRAMMAR)  # type: ignore[union-attr]
+    mask = own_model().grammars.mask_of(GRAMMAR)
     valid = 0
     for seed in range(20):
         step = sampler(Sampler(chain(mask, Temperature(1.2)), seed))

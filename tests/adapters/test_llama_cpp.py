@@ -122,7 +122,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
         llama_memory_seq_rm=lambda memory, sequence, start, end: memory.remove(start),
         LlamaGrammar=SimpleNamespace(from_string=lambda text, verbose: ("grammar", text, verbose)),
     )
-    monkeypatch.setitem(sys.modules, "llama_cpp", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "llama_cpp", made)
 
 
 def first(tokens: Iterator[int], count: int) -> list[int]:
@@ -206,7 +206,7 @@ def test_a_bias_of_the_engine_is_applied_first_and_to_that_call_alone() -> None:
     def bias(token_ids: Any, scores: Any) -> Any:
         return scores + 100.0 * (np.arange(VOCAB) == 17)
 
-    biased = arguments | {"logits_processor": arguments["logits_processor"].extend([bias])}  # type: ignore[func-returns-value]
+    biased = arguments | {"logits_processor": arguments["logits_processor"].extend([bias])}
     assert first(Llama().generate([1, 2], **biased), 5) == [17] * 5
     assert first(Llama().generate([1, 2], **arguments), 5) == plain
 
@@ -269,7 +269,7 @@ def test_grammars_are_exported_as_gbnf() -> None:
     with pytest.raises(GrammarUnsupportedError, match="masks"):
         export(Grammar("json", {"type": "integer"}))
     with pytest.raises(ParameterError, match="a Grammar"):
-        export("root ::= a")  # type: ignore[arg-type]
+        export("root ::= a")
 
 
 def test_without_the_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

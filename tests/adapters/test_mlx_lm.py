@@ -60,7 +60,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
         trim_prompt_cache=trim,
     )
     mlx = ModuleType("mlx")
-    mlx.core = core  # type: ignore[attr-defined]
+    mlx.core = core
     for name, module in (
         ("mlx", mlx),
         ("mlx.core", core),
@@ -68,7 +68,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
         ("mlx_lm.models", ModuleType("mlx_lm.models")),
         ("mlx_lm.models.cache", caches),
     ):
-        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, name, module)
 
 
 def logits_after(token_ids: Any) -> np.ndarray:

@@ -165,6 +165,6 @@ def test_graphs_that_are_not_known_are_refused() -> None:
 def test_logits_of_another_shape_are_refused() -> None:
     session = Session()
     run = session.run
-    session.run = lambda *given: [run(*given)[0][:, -1:], *run(*given)[1:]]  # type: ignore[method-assign]
+    session.run = lambda *given: [run(*given)[0][:, -1:], *run(*given)[1:]]
     with pytest.raises(ShapeError, match="vocab"):
         forward(session).prefill([[1, 2]])

@@ -66,7 +66,7 @@ class Parameters:
 @pytest.fixture(autouse=True)
 def package(monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimpleNamespace(Generator=Generator, GeneratorParams=Parameters)
-    monkeypatch.setitem(sys.modules, "onnxruntime_genai", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "onnxruntime_genai", made)
 
 
 def logits_after(token_ids: Any) -> np.ndarray:

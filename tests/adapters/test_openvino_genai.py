@@ -32,7 +32,7 @@ IGNORED: list[tuple[dict[str, Any], str]] = [
 @pytest.fixture(autouse=True)
 def package(monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimpleNamespace(StructuredOutputConfig=lambda **given: given)
-    monkeypatch.setitem(sys.modules, "openvino_genai", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "openvino_genai", made)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -61,7 +61,7 @@ def test_options_that_a_schema_alone_cannot_say_are_refused() -> None:
     with pytest.raises(GrammarUnsupportedError, match="style"):
         export(Grammar("json", SCHEMAS[0], style=JsonStyle(whitespace="compact")))
     with pytest.raises(ParameterError, match="a Grammar"):
-        export("root ::= a")  # type: ignore[arg-type]
+        export("root ::= a")
 
 
 def test_without_the_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

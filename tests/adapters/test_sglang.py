@@ -30,7 +30,7 @@ class CustomLogitProcessor:
 @pytest.fixture(autouse=True)
 def interface(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("custom_logit_processor")
-    module.CustomLogitProcessor = CustomLogitProcessor  # type: ignore[attr-defined]
+    module.CustomLogitProcessor = CustomLogitProcessor
     for name in ("sglang", "sglang.srt", "sglang.srt.sampling"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "sglang.srt.sampling.custom_logit_processor", module)
@@ -60,7 +60,7 @@ def expected(prompt: list[int], seed: int, count: int, **fields: Any) -> list[in
     batch, found = BatchSampler([Sampler(pipeline, seed)]), list[int]()
     for _ in range(count):
         [token] = batch.draw(logits_after([*prompt, *found])[None], History.of([prompt], [found]))
-        found.append(token)  # type: ignore[arg-type]
+        found.append(token)
     return found
 
 
@@ -101,7 +101,7 @@ def test_speculative_decoding_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         sglang.check_server(arguments)
     sglang.check_server(SimpleNamespace(speculative_algorithm=None))
     server = ModuleType("server_args")
-    server.get_global_server_args = lambda: arguments  # type: ignore[attr-defined]
+    server.get_global_server_args = lambda: arguments
     monkeypatch.setitem(sys.modules, "sglang.srt.server_args", server)
     with pytest.raises(UnsupportedFeatureError, match="EAGLE"):
         sglang.sampler()()

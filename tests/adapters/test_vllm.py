@@ -59,7 +59,7 @@ def asking(seed: int, **fields: Any) -> SamplingParams:
 
 def expected(params: SamplingParams, prompt: list[int], count: int) -> list[int]:
     """What `BatchSampler` draws with the same pipeline, step by step."""
-    fields = dict(params.extra_args["decoding"])  # type: ignore[index]
+    fields = dict(params.extra_args["decoding"])
     own = GenerationParameters.from_dict(fields | {"seed": params.seed})
     preset = presets.vllm(
         temperature=params.temperature,
@@ -73,8 +73,8 @@ def expected(params: SamplingParams, prompt: list[int], count: int) -> list[int]
     for _ in range(count):
         row = logits_after([*prompt, *found])[None]
         [drawn] = batch(row, History.of([prompt], [found]), states)
-        found.append(drawn.token_id)  # type: ignore[union-attr]
-        states = [drawn.states]  # type: ignore[union-attr]
+        found.append(drawn.token_id)
+        states = [drawn.states]
     return found
 
 

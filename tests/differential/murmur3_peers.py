@@ -34,11 +34,16 @@ from decoding.audit.murmur3 import SGLANG, SGLANG_BY_RANK, VLLM, VLLM_FLOAT64, M
 WIDTH, ROWS = 40, 256
 """Few tokens a row, so that many rows are drawn; both kernels look at blocks of 1,024."""
 
+gumbel_noised_argmax: Any = None
+murmur3_mix: Any = None
+fmix32: Any = None
+"""The peers' own functions, set by `vllm_many` and `sglang_samplers`."""
+
 
 def vllm_module(folder: Path) -> Any:
     """vLLM's `gumbel.py`."""
     stub = types.ModuleType("vllm.triton_utils")
-    stub.tl, stub.triton = tl, triton  # type: ignore[attr-defined]
+    stub.tl, stub.triton = tl, triton
     sys.modules |= {"vllm": types.ModuleType("vllm"), "vllm.triton_utils": stub}
     return loaded("peer_gumbel", folder / "vllm/v1/worker/gpu/sample/gumbel.py")
 
@@ -55,7 +60,7 @@ def many_rows(
     logits = tl.load(logits_ptr + keys * ROWS + rows, mask=mask, other=float("-inf"))
     seeds = tl.load(seeds_ptr + rows)
     places = tl.load(places_ptr + rows)
-    _, token = gumbel_noised_argmax(  # noqa: F821 -- set by `vllm_many`
+    _, token = gumbel_noised_argmax(
         logits, keys, mask, seeds, places, 1.0, IS_DRAFTING=False, USE_FP64=FLOAT64
     )
     tl.store(tokens_ptr + tl.arange(0, ROWS), token)
@@ -81,11 +86,11 @@ def many_hashes(
     rows = tl.arange(0, ROWS)[:, None]
     keys = tl.arange(0, WIDE)[None, :]
     seed = tl.load(seeds_ptr + rows).to(tl.uint64)
-    h = murmur3_mix(0, (seed & 0xFFFFFFFF).to(tl.uint32))  # noqa: F821 -- set by `sglang_samplers`
-    h = murmur3_mix(h, ((seed >> 32) & 0xFFFFFFFF).to(tl.uint32))  # noqa: F821
-    h = murmur3_mix(h, tl.load(places_ptr + rows).to(tl.uint32))  # noqa: F821
-    h = murmur3_mix(h, keys.to(tl.uint32))  # noqa: F821
-    h = fmix32(h ^ 16)  # noqa: F821
+    h = murmur3_mix(0, (seed & 0xFFFFFFFF).to(tl.uint32))
+    h = murmur3_mix(h, ((seed >> 32) & 0xFFFFFFFF).to(tl.uint32))
+    h = murmur3_mix(h, tl.load(places_ptr + rows).to(tl.uint32))
+    h = murmur3_mix(h, keys.to(tl.uint32))
+    h = fmix32(h ^ 16)
     tl.store(words_ptr + rows * width + keys, h, mask=(keys < width) & (rows < ROWS))
 
 
@@ -131,7 +136,7 @@ def sglang_samplers(folder: Path, *, by_kernel: bool) -> tuple[Any, Any]:
         "is_npu": lambda: True,  # nothing is compiled there
     }
     future = ast.parse("from __future__ import annotations").body
-    exec(compile(ast.Module([*future, *body], []), str(path), "exec"), names)  # noqa: S102
+    exec(compile(ast.Module([*future, *body], []), str(path), "exec"), names)
     return (
         names["sampling_from_probs_torch"],
         names["top_k_top_p_min_p_sampling_from_probs_torch"],

@@ -52,7 +52,7 @@ def test_a_program_runs(program: Program, monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(program.source, program.title, "exec"), {"__name__": "program"})  # noqa: S102
+        exec(compile(program.source, program.title, "exec"), {"__name__": "program"})
     assert printed.getvalue() == program.output
 
 

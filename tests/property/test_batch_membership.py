@@ -222,12 +222,12 @@ def test_what_fails_half_way_leaves_the_batch_as_it_was(backend: str) -> None:
         batch.add(Sampler(chain(Broken())))
     for wrong in (None, chain(), "x"):
         with pytest.raises(ParameterError, match="sampler must be a Sampler"):
-            batch.add(wrong)  # type: ignore[arg-type]
+            batch.add(wrong)
     for row in (5, -1, True, None):
         with pytest.raises(ParameterError, match="row must be the number of a row"):
-            batch.remove(row)  # type: ignore[arg-type]
+            batch.remove(row)
         with pytest.raises(ParameterError, match="row must be the number of a row"):
-            batch.swap(0, row)  # type: ignore[arg-type]
+            batch.swap(0, row)
     with pytest.raises(ShapeError):
         batch(logits[:4], history)
     assert batch(logits, history) == expected

@@ -191,7 +191,7 @@ def test_arrays_of_other_numbers_are_refused(token_ids: Any, lengths: Any) -> No
 
 
 def test_other_integers_are_converted() -> None:
-    history = History([[1, 2]], IDS[0, 1:], np.array([1], np.uint8))  # type: ignore[arg-type]
+    history = History([[1, 2]], IDS[0, 1:], np.array([1], np.uint8))
     assert history.token_ids.dtype == np.int32
     assert history.lengths.dtype == history.prompt_lengths.dtype == np.int64
     assert history.generated(0).tolist() == [2]
@@ -209,4 +209,4 @@ def test_a_row_that_is_not_there_is_refused(name: str, row: object) -> None:
 @pytest.mark.parametrize("prompts", [np.int64(3), np.array(3), np.float32(0.5), np.True_])
 def test_a_number_is_no_sequence_of_prompts(prompts: object) -> None:
     with pytest.raises(ParameterError, match="prompts must be"):
-        History.of(prompts)  # type: ignore[arg-type]
+        History.of(prompts)

@@ -69,7 +69,7 @@ def test_special_tokens_of_ranks_are_text(special: Any) -> None:
 
 
 def test_ids_of_ranks_may_be_of_numpy() -> None:
-    made = Vocabulary.from_ranks({b"a": np.int64(0)}, {"<e>": np.int64(1)})  # type: ignore[dict-item]
+    made = Vocabulary.from_ranks({b"a": np.int64(0)}, {"<e>": np.int64(1)})
     assert made.token_bytes == [b"a", b"<e>"]
     assert made.special_token_ids == frozenset({1})
 
@@ -100,6 +100,6 @@ def test_the_processor_for_transformers_takes_tensors_alone() -> None:
 
     made = processor(TopK(1))
     with pytest.raises(ParameterError, match=r"^scores must be a torch tensor"):
-        made(torch.tensor([[1]]), np.zeros((1, 3), np.float32))  # type: ignore[arg-type]
+        made(torch.tensor([[1]]), np.zeros((1, 3), np.float32))
     with pytest.raises(ParameterError, match=r"^input_ids must be a torch tensor"):
-        made(np.array([[1]]), torch.zeros(1, 3))  # type: ignore[arg-type]
+        made(np.array([[1]]), torch.zeros(1, 3))

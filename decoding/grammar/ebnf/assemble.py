@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.grammar.ebnf.call_graph import components
 from decoding.grammar.ebnf.rule_automata import CallEdge, Move, RuleAutomaton
+from decoding.grammar.regular.worklist import reachable
 from decoding.kernels.grammar.earley_arrays import TOP, Network
 
 _ENDS_WITH_IT = -1
@@ -104,11 +105,5 @@ def _heirs(
                 if called in callers and back == _ENDS_WITH_IT:
                     callers[called].append(rule)
         for rule in group:
-            order, seen = [rule], {rule}
-            for other in order:
-                for caller in callers[other]:
-                    if caller not in seen:
-                        seen.add(caller)
-                        order.append(caller)
-            heirs[rule] = order[1:]
+            heirs[rule] = list(reachable([rule], callers.__getitem__))[1:]
     return heirs

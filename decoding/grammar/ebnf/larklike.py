@@ -23,11 +23,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from decoding.errors import (
-    GrammarLimitError,
-    GrammarSyntaxError,
-    GrammarUnsupportedError,
-)
+from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar.ebnf.call_graph import components
 from decoding.grammar.ebnf.common import COMMON_TERMINALS
 from decoding.grammar.ebnf.parsing import Lexeme, OpenBracket, RuleCollector, lexemes_of

@@ -132,7 +132,7 @@ class RuleCollector:
             self.add(alternatives[0][0].symbol, inner.word.where)
             return
         number = self._fresh()
-        self._rules[number] = Rule("", alternatives, inner.word.where, nested=True)
+        self._rules[number] = Rule("", alternatives, inner.word.where)
         self.add(Call(number), inner.word.where)
 
     def repeat(self, minimum: int, maximum: int | None, where: str) -> None:
@@ -148,7 +148,7 @@ class RuleCollector:
             raise GrammarLimitError(where, "repetitions of one symbol", MAX_COUNT)
         if items[-1] != Item(items[-1].symbol):
             number = self._fresh()
-            self._rules[number] = Rule("", ((items[-1],),), where, nested=True)
+            self._rules[number] = Rule("", ((items[-1],),), where)
             items[-1] = Item(Call(number))
         items[-1] = replace(items[-1], minimum=minimum, maximum=maximum)
 

@@ -63,13 +63,11 @@ class Rule:
     """A rule: it derives what any of its alternatives derives.
 
     where: the position of its definition, `line:column`.
-    nested: it stands for a group in brackets of another rule.
     """
 
     name: str
     alternatives: tuple[Alternative, ...]
     where: str = ""
-    nested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

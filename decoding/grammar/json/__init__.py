@@ -1,1 +1,1 @@
-"""Follows JSON texts under a schema: shapes of arrays and objects, and kernels' records."""
+"""The intermediate form of compiled JSON Schemas, and the states of texts read under them."""

@@ -1,4 +1,4 @@
-"""`Store`: string and number automata that a vocabulary's grammars share; token masks."""
+"""`Store`: automata of strings and numbers, and their masks, shared by a vocabulary's grammars."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,9 +144,3 @@ def _replayed(grammar: TokenGrammar, taken: Iterable[int | bytes]) -> Matcher:
         if not (matcher.follow(move) if isinstance(move, bytes) else matcher.advance(move)):
             raise ValueError(f"the grammar does not take {move!r}")
     return matcher
-
-
-def fill_masks(matchers: Sequence[Matcher], out: NDArray[np.uint32]) -> None:
-    """Write each matcher's mask of next tokens into its row of `out`."""
-    for matcher, row in zip(matchers, out, strict=True):
-        row[:] = matcher.mask()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Thread
 
 from decoding.checks import checked_items, checked_real
 from decoding.errors import GrammarError, require
 from decoding.grammar.masking.acceptor import REJECTED, Acceptor
 from decoding.grammar.masking.matcher import Matcher
+from decoding.grammar.regular.worklist import reachable
 
 
 def precompute(matcher: Matcher, seconds: float) -> int:
@@ -25,18 +25,17 @@ def precompute(matcher: Matcher, seconds: float) -> int:
     seconds = checked_real("seconds", seconds, lambda value: value >= 0.0, ">= 0")
     acceptor = matcher.acceptor
     end = time.monotonic() + seconds
-    found = {matcher.state}
-    queue = deque(found)
+
+    def following(state: int) -> Iterator[int]:
+        reached = (acceptor.follow(state, bytes((byte,))) for byte in acceptor.next_bytes(state))
+        return (state for state in reached if state != REJECTED)
+
     count = 0
-    while queue and time.monotonic() < end:
-        state = queue.popleft()
+    for state in reachable([matcher.state], following):
+        if time.monotonic() >= end:
+            break
         acceptor.mask(state)
         count += 1
-        for byte in acceptor.next_bytes(state):
-            following = acceptor.follow(state, bytes((byte,)))
-            if following != REJECTED and following not in found:
-                found.add(following)
-                queue.append(following)
     return count
 
 

@@ -7,8 +7,6 @@ the crates `speedate` and `url`, and Python's `ipaddress` and `uuid`.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Iterator, Sequence
 
 from decoding.grammar.regular.formats import IPV4, IPV6
@@ -153,15 +151,3 @@ def _below(high: str) -> Iterator[str]:
 
 def _any(form: str) -> str:
     return "".join(r"\d" if one.isdigit() else _literal(one) for one in form)
-
-
-def seconds_of(moment: dt.datetime, *, up: bool) -> dt.datetime:
-    """Round a `datetime` to a whole second: up (not before it) or down (not after it)."""
-    floor = moment.replace(microsecond=0)
-    return floor + dt.timedelta(seconds=1) if up and moment.microsecond else floor
-
-
-def whole_seconds(span: dt.timedelta, *, up: bool) -> int:
-    """Round a `timedelta` up or down to a whole number of seconds."""
-    seconds = span / dt.timedelta(seconds=1)
-    return math.ceil(seconds) if up else math.floor(seconds)

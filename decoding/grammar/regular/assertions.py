@@ -203,10 +203,7 @@ def _unsupported(node: Look | Repeated, reason: str) -> GrammarUnsupportedError:
 
 def _resolve_repeated(node: Repeated, rest: Rest) -> Rest:
     if node.maximum is None or node.maximum > MOST_COPIES:
-        hoisted = _hoist(node)
-        if hoisted is None:
-            raise _unsupported(node, "it stands in a group that is repeated without a small bound")
-        return _resolve(hoisted, rest)
+        raise _unsupported(node, "it stands in a group that is repeated without a small bound")
     following = rest
     for copy in range(node.maximum, 0, -1):
         following = _resolve(node.body, following)
@@ -278,46 +275,3 @@ def _looks_forward(node: Node) -> bool:
             return True
         case _:
             return False
-
-
-def _hoist(node: Repeated) -> Node | None:
-    """Return a repetition with its anchors moved out of it, or None where that is not possible.
-
-    An iteration that needs the beginning of the text is the first one, and one that needs its end
-    is the last one, unless it is empty.
-    """
-    if not isinstance(node.body, Either | Joined):
-        return None
-    options = node.body.options if isinstance(node.body, Either) else (node.body,)
-    sorted_out: dict[tuple[bool, bool], list[Expression]] = {}
-    for option in options:
-        parts = list(option.parts) if isinstance(option, Joined) else [option]
-        starts = isinstance(parts[0], Start)
-        ends = len(parts) > 1 and isinstance(parts[-1], End)
-        inside: list[Node] = list(parts[1 if starts else 0 : -1 if ends else None])
-        middle = joined(inside)
-        if isinstance(middle, _ASSERTIONS) or operations.nullable(middle):
-            return None
-        sorted_out.setdefault((starts, ends), []).append(middle)
-    bodies = {key: operations.choice(found) for key, found in sorted_out.items()}
-    return _around(bodies, node.minimum, node.maximum)
-
-
-def _around(bodies: dict[tuple[bool, bool], Expression], minimum: int, maximum: int | None) -> Node:
-    inner = bodies.get((False, False), NOTHING)
-
-    def between(used: int) -> Expression:
-        most = None if maximum is None else maximum - used
-        return operations.repeat(inner, max(minimum - used, 0), most)
-
-    found: list[Node] = [between(0)]
-    first, last = bodies.get((True, False)), bodies.get((False, True))
-    if first is not None:
-        found.append(Joined((Start(), first, between(1))))
-    if last is not None:
-        found.append(Joined((between(1), last, End())))
-    if first is not None and last is not None:
-        found.append(Joined((Start(), first, between(2), last, End())))
-    if (True, True) in bodies and minimum <= 1:
-        found.append(Joined((Start(), bodies[True, True], End())))
-    return Either(tuple(found))

@@ -192,6 +192,19 @@ class _Graph:
         return found
 
 
+def length_range(nfa: Nfa) -> tuple[int, int | None]:
+    """The least and the greatest number of characters of a string; `None` is no bound.
+
+    nfa: over characters. (0, 0) stands for the empty language too.
+    """
+    if not nfa.states:
+        return 0, 0
+    graph = _Graph(nfa, None)
+    farthest = graph.farthest()[nfa.starts]
+    most = None if farthest.min() < 0 else int(farthest.max())
+    return int(graph.nearest()[nfa.starts].min()), most
+
+
 def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
     """Whether an automaton over characters accepts a string of a length within bounds.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular import codepoints, operations
-from decoding.grammar.regular.counted import Counted, counted, has_length
+from decoding.grammar.regular.counted import Counted, counted, has_length, length_range
 from decoding.grammar.regular.expressions import (
     Both,
     Characters,
@@ -204,24 +204,9 @@ def lengths(expression: Expression) -> tuple[int, int | None]:
     (0, 0) stands for the empty language too.
     """
     if operations.has_logic(expression):
-        nfa, _ = symbolic(expression)
-        if not nfa.states:
-            return 0, 0
-        return _shortest(nfa), _longest(nfa)
+        return length_range(symbolic(expression)[0])
     least, most = operations.fold(expression, _lengths)
     return (0, 0) if least < 0 else (least, most)
-
-
-def _shortest(nfa: Nfa) -> int:
-    moves, final = moves_of(nfa), set(nfa.accepts.tolist())
-    current = set(nfa.starts.tolist())
-    seen = set(current)
-    length = 0
-    while final.isdisjoint(current):
-        current = {target for state in current for _, _, target in moves[state]} - seen
-        seen |= current
-        length += 1
-    return length
 
 
 def _order(moves: Moves) -> list[int] | None:
@@ -237,18 +222,6 @@ def _order(moves: Moves) -> list[int] | None:
             if not entering[target]:
                 ready.append(target)
     return ready if len(ready) == len(moves) else None
-
-
-def _longest(nfa: Nfa) -> int | None:
-    moves = moves_of(nfa)
-    order = _order(moves)
-    if order is None:
-        return None
-    longest = [0] * nfa.states
-    for state in order:
-        for _, _, target in moves[state]:
-            longest[target] = max(longest[target], longest[state] + 1)
-    return max(longest)
 
 
 @remembered(1024)

@@ -27,7 +27,6 @@ from decoding.grammar.regular.expressions import (
     length_bounds,
 )
 from decoding.grammar.regular.operations import children
-from decoding.grammar.regular.regex import parse_search
 from decoding.grammar.regular.work import count as count_work
 from decoding.grammar.regular.work import remembered
 
@@ -36,12 +35,6 @@ _ENDLESS = 1 << 62
 _CACHED = 4096
 _WORDS = 16  # words that are examined per step of work
 _LONGEST = 512  # the longest length that is computed exactly
-
-
-@remembered(_CACHED)
-def search(pattern: str) -> Expression:
-    """The strings in which an ECMA-262 pattern finds a match; raises the regex parser's errors."""
-    return parse_search(pattern)
 
 
 def holds(language: Expression, text: str) -> bool:

@@ -32,6 +32,7 @@ from decoding.grammar.numbers.ranges import (
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
+from decoding.grammar.regular.regex import parse_search
 from decoding.grammar.schema.keyword_types import is_finite
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import PATTERN_STEPS, Remark, Report
@@ -363,7 +364,7 @@ def pattern(text: str, pointer: str, keyword: str, report: Report) -> Expression
     where = f"{pointer}/{keyword}"
     report.count(PATTERN_STEPS + len(text), where)
     try:
-        return string_sets.search(text)
+        return parse_search(text)
     except GrammarUnsupportedError as problem:
         report.unsupported(pointer, keyword, f"{shown(text)}: {problem}")
     except GrammarError as problem:

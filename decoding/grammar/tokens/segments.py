@@ -1,4 +1,4 @@
-"""Finds and caches which tokens stay in a JSON string, number or whitespace or leave it.
+"""Finds and caches which tokens stay inside a JSON string, number or whitespace, or leave it.
 
 Which tokens lie inside a segment, and with which bytes tokens leave it, does not depend on the text
 before the segment. So the interpreted route computes a segment once for all grammars of a store.

@@ -1,4 +1,4 @@
-"""Turns a `/v1` request into one engine request for each choice, and ranks the responses."""
+"""Reads a `/v1` body into one engine request for each choice; picks the best responses."""
 
 from __future__ import annotations
 

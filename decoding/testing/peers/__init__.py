@@ -6,10 +6,6 @@ ours on purpose; then the smallest counterexample of each. A peer that is not in
 `--json` prints the same as JSON.
 """
 
-from decoding.testing.peers.trial import Trial as Trial
-from decoding.testing.peers.trial import Trouble as Trouble
-from decoding.testing.peers.trials import Result as Result
-from decoding.testing.peers.trials import all_trials as all_trials
-from decoding.testing.peers.trials import run_trial as run_trial
+from decoding.testing.peers.trial import Result, Trial, Trouble, all_trials, run_trial
 
 __all__ = ["Result", "Trial", "Trouble", "all_trials", "run_trial"]

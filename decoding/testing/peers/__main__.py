@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from decoding.testing.peers.page import render, written
-from decoding.testing.peers.trial import Trouble
-from decoding.testing.peers.trials import all_trials, run_trial
+from decoding.testing.peers.trial import Trouble, all_trials, run_trial
 
 
 def main() -> int:

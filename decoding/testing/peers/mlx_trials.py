@@ -19,7 +19,7 @@ from decoding.typing import Anything
 def trials() -> tuple[Trial, ...]:
     """The checks of mlx-lm, one for each law and function."""
     mx.disable_compile()  # else a compiler runs for each shape
-    peer = f"mlx-lm {version('mlx-lm')}"
+    trial = partial(Trial, f"mlx-lm {version('mlx-lm')}")
 
     def of_logprobs(function: Anything) -> Anything:
         def candidate(logits: Anything) -> Anything:
@@ -29,8 +29,7 @@ def trials() -> tuple[Trial, ...]:
         return candidate
 
     def checked(subject: str, function: Anything, claim: Anything, **options: Anything) -> Trial:
-        return Trial(
-            peer,
+        return trial(
             subject,
             f"float32 logprobs: is {claim!r}",
             lambda: check_processor(
@@ -46,18 +45,12 @@ def trials() -> tuple[Trial, ...]:
             "apply_min_p", lambda row: peer_code.apply_min_p(row, 0.1), MinP(0.1), widths=(2, 400)
         ),
         checked("apply_top_k", lambda row: peer_code.apply_top_k(row, 3), TopK(3), widths=(4, 400)),
-        Trial(peer, "apply_top_p", "the likeliest token stays for every p", _empties),
+        trial("apply_top_p", "the likeliest token stays for every p", _empties),
         *(
-            Trial(
-                peer,
-                f"apply_top_p, {name}",
-                "what stays has mass >= p",
-                partial(_half, name),
-            )
+            trial(f"apply_top_p, {name}", "what stays has mass >= p", partial(_half, name))
             for name in ("bfloat16", "float16")
         ),
-        Trial(
-            peer,
+        trial(
             "apply_top_k",
             "k of the vocabulary's size keeps everything",
             lambda: peer_code.apply_top_k(mx.zeros((1, 3)), 3),

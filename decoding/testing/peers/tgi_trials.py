@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,50 +15,39 @@ from decoding.testing.processor_check import check_processor
 from decoding.testing.stream_check import check_stream
 
 Array = NDArray[np.floating]
-_SOURCE = "transcribed"
 
 
 def trials() -> tuple[Trial, ...]:
     """The trials of TGI: each checks one law on one transcribed function of TGI's server."""
-    peer = "TGI 3.3.6"
+    trial = partial(Trial, "TGI 3.3.6", source="transcribed")
     return (
-        Trial(
-            peer,
+        trial(
             "FrequencyPenaltyLogitsProcessor",
             'it is OpenAI\'s, as its docstring says: "as defined by OpenAI"',
             lambda: check_processor(_frequency, FrequencyPenalty(0.5), examples=200),
-            source=_SOURCE,
         ),
-        Trial(
-            peer,
+        trial(
             "FrequencyPenaltyLogitsProcessor",
             "a larger penalty makes a seen token less likely",
             _not_monotone,
-            source=_SOURCE,
         ),
-        Trial(
-            peer,
+        trial(
             "HeterogeneousFrequencyPenalty",
             "it is OpenAI's, as its docstring says",
             lambda: check_processor(_heterogeneous, FrequencyPenalty(0.5), examples=200),
-            source=_SOURCE,
         ),
-        Trial(
-            peer,
+        trial(
             "StopSequenceCriteria",
             "a text stops at a stop string, wherever it stands in the tokens",
             lambda: check_stream(_stops, keep_stop=True, as_text=True),
-            source=_SOURCE,
         ),
-        Trial(
-            peer,
+        trial(
             "temperature in float16",
             "finite logits stay finite for every temperature that a request may have",
             lambda: demand(
                 bool(np.isfinite(np.float16(1.0) / np.float16(1e-5))), "[1.0] / 1e-5 -> [inf]"
             ),
             Trouble.LIMIT,
-            _SOURCE,
         ),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from decoding.processors import Temperature
@@ -12,25 +14,22 @@ from decoding.typing import Anything
 
 def trials() -> tuple[Trial, ...]:
     """The checks of torch, one for each law and function."""
-    peer = f"torch {torch.__version__}"
+    trial = partial(Trial, f"torch {torch.__version__}")
     race = "the exponential race argmax(p / q)"
     return (
-        Trial(
-            peer,
+        trial(
             "multinomial",
             "tokens are drawn with the claimed probabilities",
             lambda: check_sampler(_multinomial, Temperature(1.0), tv=0.05, examples=100),
         ),
-        Trial(
-            peer,
+        trial(
             "multinomial, one generator",
             "a row draws the same token alone as in a batch",
             _batches,
             Trouble.CONVENTION,
         ),
-        Trial(peer, "multinomial", "a vocabulary has any size", _wide, Trouble.LIMIT),
-        Trial(
-            peer,
+        trial("multinomial", "a vocabulary has any size", _wide, Trouble.LIMIT),
+        trial(
             "argmax",
             "NaN logits are not a token",
             lambda: demand(
@@ -39,15 +38,13 @@ def trials() -> tuple[Trial, ...]:
             ),
             Trouble.LIMIT,
         ),
-        Trial(
-            peer,
+        trial(
             race,
             "a token of probability 0 is never drawn, whatever q is",
             _race_at_zero,
             source="vLLM's, SGLang's and TGI's rule, transcribed",
         ),
-        Trial(
-            peer,
+        trial(
             f"{race}, bfloat16",
             "tokens of equal probability are drawn equally often",
             _race_in_bfloat16,

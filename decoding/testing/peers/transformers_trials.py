@@ -31,7 +31,7 @@ _EXAMPLES = 400
 
 def trials() -> tuple[Trial, ...]:
     """Build transformers' trials, each of one law on one function or chain of functions."""
-    peer = f"transformers {transformers.__version__}"
+    trial = partial(Trial, f"transformers {transformers.__version__}")
 
     def checked(
         subject: str,
@@ -42,8 +42,7 @@ def trials() -> tuple[Trial, ...]:
         **options: Anything,
     ) -> Trial:
         law = f"{name} logits: is {claim!r}"
-        return Trial(
-            peer,
+        return trial(
             subject,
             law,
             lambda: check_processor(
@@ -99,12 +98,11 @@ def trials() -> tuple[Trial, ...]:
         )
     )
     found += [
-        Trial(peer, "EtaLogitsWarper", _WITHOUT, lambda: _empty(process.EtaLogitsWarper(0.05))),
-        Trial(peer, "TopHLogitsWarper", _WITHOUT, lambda: _empty(process.TopHLogitsWarper(0.5))),
-        Trial(peer, "TopPLogitsWarper", _WITHOUT, lambda: _empty(process.TopPLogitsWarper(0.5))),
+        trial("EtaLogitsWarper", _WITHOUT, lambda: _empty(process.EtaLogitsWarper(0.05))),
+        trial("TopHLogitsWarper", _WITHOUT, lambda: _empty(process.TopHLogitsWarper(0.5))),
+        trial("TopPLogitsWarper", _WITHOUT, lambda: _empty(process.TopPLogitsWarper(0.5))),
         *(
-            Trial(
-                peer,
+            trial(
                 name,
                 "one NaN does not switch a truncation off for the rest of the row",
                 partial(_nan, warper),
@@ -118,62 +116,53 @@ def trials() -> tuple[Trial, ...]:
                 "TypicalLogitsWarper": process.TypicalLogitsWarper(0.5),
             }.items()
         ),
-        Trial(peer, "RepetitionPenalty, 3 dimensions", "it does not write to its input", _mutates),
-        Trial(
-            peer,
+        trial("RepetitionPenalty, 3 dimensions", "it does not write to its input", _mutates),
+        trial(
             "InfNanRemoveLogitsProcessor",
             "a token of logit −inf stays impossible",
             _revives,
             Trouble.CONVENTION,
         ),
-        Trial(
-            peer,
+        trial(
             "UnbatchedClassifierFreeGuidance",
             "finite or −inf logits give finite or −inf logits",
             _guidance,
         ),
-        Trial(
-            peer,
+        trial(
             "ForcedEOSTokenLogitsProcessor",
             "a token of logit −inf stays impossible",
             _forced,
             Trouble.CONVENTION,
         ),
-        Trial(
-            peer,
+        trial(
             "ForcedBOSTokenLogitsProcessor",
             "the first generated token is forced after a prompt of any length",
             _first,
             Trouble.CONVENTION,
         ),
-        Trial(
-            peer,
+        trial(
             "RepetitionPenaltyLogitsProcessor",
             "a row gives the same result alone as left-padded in a batch",
             lambda: _padding(process.RepetitionPenaltyLogitsProcessor(1.3)),
         ),
-        Trial(
-            peer,
+        trial(
             "NoRepeatNGramLogitsProcessor",
             "a row gives the same result alone as left-padded in a batch",
             lambda: _padding(process.NoRepeatNGramLogitsProcessor(1)),
         ),
-        Trial(
-            peer,
+        trial(
             "TemperatureLogitsWarper",
             "float16: finite logits stay finite for a legal temperature",
             _small_temperature,
             Trouble.LIMIT,
         ),
-        Trial(
-            peer,
+        trial(
             "TopPLogitsWarper",
             "of tokens tied at the cut the lowest ids stay",
             _tie,
             Trouble.CONVENTION,
         ),
-        Trial(
-            peer,
+        trial(
             "TopHLogitsWarper",
             "all tokens count, however many there are",
             _beyond_a_hundred,
@@ -249,8 +238,7 @@ def _padding(processor: Warper) -> None:
     alone = processor(torch.tensor([[1]]), row.clone())[0]
     batch = processor(torch.tensor([[0, 1], [2, 3]]), row.repeat(2, 1))[0]
     demand(
-        torch.equal(alone, batch),
-        f"alone {alone.tolist()}, padded with token 0 {batch.tolist()}",
+        torch.equal(alone, batch), f"alone {alone.tolist()}, padded with token 0 {batch.tolist()}"
     )
 
 

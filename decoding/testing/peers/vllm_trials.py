@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -15,7 +16,7 @@ from decoding.typing import Anything
 
 def trials() -> tuple[Trial, ...]:
     """The checks of vLLM, one for each law and function."""
-    peer = f"vLLM {_version()}"
+    trial = partial(Trial, f"vLLM {_version()}")
     truncate = getattr(peer_code, "apply_top_k_top_p_pytorch", peer_code.apply_top_k_top_p)
 
     def top_p(logits: Anything) -> Anything:
@@ -25,8 +26,7 @@ def trials() -> tuple[Trial, ...]:
         return truncate(logits.clone(), torch.full((len(logits),), 3), None)
 
     def checked(subject: str, function: Anything, claim: Anything, name: str = "float32") -> Trial:
-        return Trial(
-            peer,
+        return trial(
             subject,
             f"{name} logits: is {claim!r}",
             lambda: check_processor(function, claim, examples=300, arrays="torch", format=name),
@@ -48,14 +48,13 @@ def trials() -> tuple[Trial, ...]:
     return (
         checked("apply_top_k_top_p, top-p", top_p, TopP(0.9)),
         checked("apply_top_k_top_p, top-k", top_k, TopK(3)),
-        Trial(
-            peer,
+        trial(
             "apply_top_k_top_p, top-k",
             "one NaN does not switch a truncation off for the rest of the row",
             nan,
             Trouble.LIMIT,
         ),
-        Trial(peer, "apply_top_k_top_p, top-p", "top_p = 1 keeps the row", identity, Trouble.LIMIT),
+        trial("apply_top_k_top_p, top-p", "top_p = 1 keeps the row", identity, Trouble.LIMIT),
     )
 
 

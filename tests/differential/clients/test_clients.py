@@ -122,7 +122,7 @@ def test_hub_chats(hub: InferenceClient) -> None:
     whole = hub.chat_completion(said, logprobs=True, top_logprobs=2, **asked)
     text = whole.choices[0].message.content
     assert whole.usage.completion_tokens == 6
-    assert len(whole.choices[0].logprobs.content[0].top_logprobs) == 2  # type: ignore[union-attr]
+    assert len(whole.choices[0].logprobs.content[0].top_logprobs) == 2
     chunks = list(hub.chat_completion(said, stream=True, **asked))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
     assert chunks[-1].choices[0].finish_reason == "length"
@@ -150,7 +150,7 @@ def test_openai_chats_with_schema_logprobs_and_choices(client: openai.OpenAI) ->
         extra_body={"top_k": 40, "min_p": 0.01, "min_tokens": 2},
     )
     assert [choice.index for choice in whole.choices] == [0, 1]
-    [first, *_] = whole.choices[0].logprobs.content  # type: ignore[union-attr, misc]
+    [first, *_] = whole.choices[0].logprobs.content
     assert len(first.top_logprobs) == 5
     strict: Any = {
         "type": "json_schema",
@@ -211,7 +211,7 @@ def test_openai_sees_an_error_within_a_stream() -> None:
     def failing(sequences: list[list[int]]) -> Any:
         if max(map(len, sequences)) > 25:
             raise MemoryError("no room")
-        return hashed().forward(sequences)  # type: ignore[operator]
+        return hashed().forward(sequences)
 
     with serving(hashed(forward=failing)) as running:
         client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)

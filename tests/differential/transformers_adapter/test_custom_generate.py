@@ -171,7 +171,7 @@ def test_what_the_loop_refuses(model: Any) -> None:
         with pytest.raises(UnsupportedFeatureError):
             model.generate(**BATCH, **given, max_new_tokens=3, custom_generate=made)
     with pytest.raises(ParameterError, match="parameters"):
-        custom_generate("greedy")  # type: ignore[arg-type]  # the error
+        custom_generate("greedy")
     with pytest.raises(ParameterError, match="4 rows"):
         model.generate(
             **BATCH, max_new_tokens=3, custom_generate=custom_generate([GenerationParameters()] * 3)

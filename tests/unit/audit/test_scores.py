@@ -214,7 +214,7 @@ def test_the_same_tokens_from_every_form() -> None:
         for token in spelled
     ]
     found = transcript_of({"choices": [{"logprobs": {"content": content}}]}, MODEL)
-    bytes_of = MODEL.tokenizer.vocabulary.bytes_of  # type: ignore[union-attr]
+    bytes_of = MODEL.tokenizer.vocabulary.bytes_of
     assert [bytes_of(item) for item in found.token_ids] == [token.bytes for token in spelled]
     assert not found.is_exact
     named = [{"token": f"token_id:{item}", "logprob": -1.0} for item in ids]

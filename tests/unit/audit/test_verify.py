@@ -205,7 +205,7 @@ def test_the_tokens_that_are_needed_are_known_beforehand() -> None:
             process.observe(explained=not bad)
         rejected += process.rejected_at is not None
     assert 0.85 * runs < rejected < 0.95 * runs  # 3 standard deviations
-    assert tokens_needed(0.05) > tokens_needed(0.5)  # type: ignore[operator]
+    assert tokens_needed(0.05) > tokens_needed(0.5)
     assert tokens_needed(0.0) is None
 
 
@@ -229,7 +229,7 @@ def test_bad_claims_are_refused() -> None:
     with pytest.raises(ParameterError, match="seed must be"):
         Claim(seed=-1)
     with pytest.raises(ParameterError, match="law must be a NoiseLaw"):
-        Claim(law="philox")  # type: ignore[arg-type]
+        Claim(law="philox")
     for name, value in (("alpha", 0.0), ("logit_noise", -1.0), ("unexplained_rate", 0.5)):
         with pytest.raises(ParameterError, match=name):
             Assumptions(**{name: value})
@@ -268,4 +268,4 @@ def test_what_best_of_did_not_choose_is_verified_with_its_own_seed() -> None:
         swapped = verify(MODEL, None, sequence, seed=other.seed)
         assert swapped.count("as claimed") < len(sequence.token_ids)
     with pytest.raises(ParameterError, match="a Response"):
-        sequences_of([1, 2])  # type: ignore[arg-type]
+        sequences_of([1, 2])

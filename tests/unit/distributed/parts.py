@@ -56,7 +56,7 @@ class Ranks:
         talks = []
         for rank, own in enumerate(samplers):
             one = VocabularyParallel.__new__(VocabularyParallel)
-            one._run = talks.append  # type: ignore[method-assign]
+            one._run = talks.append
             one._begin(_Alone(rank), own, arguments.get("logits_width"))
             self.ranks.append(one)
         self.made = together(talks)

@@ -135,7 +135,7 @@ class Adapted:
         return self.ledger.prefill(begun, all_positions=all_positions)
 
     def start(self) -> Any:
-        state = self.ledger.start()  # type: ignore[attr-defined]  # of a `StartingLedger`
+        state = self.ledger.start()  # of a `StartingLedger`
         state.append(7)
         return state
 

@@ -113,7 +113,7 @@ def test_one_that_rests_ends_with_its_request() -> None:
     later.run()
     assert engine.step() == [generation]
     assert not engine.busy
-    assert not model.forward.live  # type: ignore[union-attr]
+    assert not model.forward.live
     assert not engine._mask_waits._masks
 
 
@@ -144,7 +144,7 @@ def test_an_interrupt_loses_none_that_rests() -> None:
     def forward(sequences: list[list[int]]) -> Any:
         if next(interrupts, False):
             raise KeyboardInterrupt
-        return MODEL.forward(sequences)  # type: ignore[operator]
+        return MODEL.forward(sequences)
 
     model = with_forward(forward)
     engine, later = engine_that_waits(model)

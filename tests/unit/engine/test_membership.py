@@ -68,7 +68,7 @@ def same(one: Program, other: Program, words: Any, other_words: Any) -> None:
 def test_programs_of_rows_that_come_and_go_are_those_of_the_rows_that_are_there() -> None:
     generator = np.random.default_rng(5)
     shared, programs = SharedRows(), RowPrograms()
-    segments = [Fused(row, (None,) * len(row)) for row in ROWS]  # type: ignore[arg-type]
+    segments = [Fused(row, (None,) * len(row)) for row in ROWS]
     present: list[int] = []
     longest = 0
     for step in range(300):
@@ -126,10 +126,10 @@ def test_rows_of_a_history_join_leave_and_change_places() -> None:
     assert view.prompt_lengths.tolist() == [1, 1, 3]
     for wrong in (3, -1, True, "0", None, 1.0):
         with pytest.raises(ParameterError, match=r"row must be the number of a row, in \[0, 3\)"):
-            buffer.remove(wrong)  # type: ignore[arg-type]
+            buffer.remove(wrong)
     for given in ("ab", 5, [2**31], [0.5], [[1]]):
         with pytest.raises(ParameterError):
-            buffer.add(given)  # type: ignore[arg-type]
+            buffer.add(given)
     with pytest.raises(ShapeError, match="2 token ids"):
         buffer.append([1, 2])
     assert len(buffer) == 3

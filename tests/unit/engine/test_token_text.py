@@ -71,6 +71,6 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ParameterError, match="stop"):
         TokenText(WORDS, "END")
     with pytest.raises(ParameterError, match="stop"):
-        TokenText(WORDS, [3])  # type: ignore[list-item]  # the error
+        TokenText(WORDS, [3])
     with pytest.raises(ParameterError, match="vocabulary"):
-        TokenText([b"a"])  # type: ignore[arg-type]  # the error
+        TokenText([b"a"])

@@ -68,7 +68,7 @@ def test_logarithms_of_compiled_code_have_the_bits_of_the_reference() -> None:
     numba = pytest.importorskip("numba")
     from decoding.kernels.compiled.noise import natural_log
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def fill(values: np.ndarray, logs: np.ndarray) -> None:
         for index in range(len(values)):
             logs[index] = natural_log(values[index])

@@ -170,7 +170,7 @@ def test_ranks() -> None:
         ([b"a"], {}),
     ):
         with pytest.raises(ParameterError, match=r"ranks|special_tokens"):
-            Vocabulary.from_ranks(ranks, special)  # type: ignore[arg-type]  # the error
+            Vocabulary.from_ranks(ranks, special)
     assert len(Vocabulary.from_ranks({})) == 0
 
 

@@ -51,7 +51,7 @@ def test_the_same_prompt_again_begins_another_text() -> None:
     recorded = Recorded()
     followed = FollowedTexts(recorded)
     begun: list[int] = []
-    followed._begin = lambda length: begun.append(length) or recorded(length)  # type: ignore[func-returns-value]
+    followed._begin = lambda length: begun.append(length) or recorded(length)
     for token_ids in ([1, 2], [1, 2, 3], [1, 2], [1, 2, 3]):
         followed(np.zeros(9), np.array(token_ids, np.int32))
     assert begun == [2, 2]

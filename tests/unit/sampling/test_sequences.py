@@ -58,8 +58,8 @@ def loop(pipeline: Any, seed: int | None, prompt: list[int], count: int) -> list
     for _ in range(count):
         row = logits_after([*prompt, *found])[None]
         [sample] = batch(row, History.of([prompt], [found]), states)
-        found.append(sample.token_id)  # type: ignore[union-attr]
-        states = [sample.states]  # type: ignore[union-attr]
+        found.append(sample.token_id)
+        states = [sample.states]
     return found
 
 
@@ -89,7 +89,7 @@ def test_turns_of_drafts_are_drawn_in_one_call(pipeline: Any) -> None:
                 rows.append(logits_after(known))
                 want.append(tokens[start + drafts])
         found = draw(turns, np.stack(rows))
-        assert [sample.token_id for sample in found] == want  # type: ignore[union-attr]
+        assert [sample.token_id for sample in found] == want
 
 
 def test_states_behind_a_place_that_a_program_goes_back_to_are_forgotten() -> None:
@@ -136,9 +136,9 @@ def test_an_edited_row_is_what_a_sampler_of_ours_draws_from(pipeline: Any, dtype
         assert edit.shape == row.shape
         assert np.array_equal(row, before)
         [sample] = batch(row[None], History.of([prompt], [known[2:]]), states)
-        states = [sample.states]  # type: ignore[union-attr]
-        expected.append(sample.token_id)  # type: ignore[union-attr]
-        assert np.isfinite(edit).sum() == sample.support_size  # type: ignore[union-attr]
+        states = [sample.states]
+        expected.append(sample.token_id)
+        assert np.isfinite(edit).sum() == sample.support_size
         known.append(int(np.argmax(edit)))
     assert known[2:] == expected
 
@@ -164,7 +164,7 @@ def test_bad_rows_and_ids_are_refused() -> None:
         processor(np.zeros((2, 5)), [1])
     for ids in ([1.5], [[1]], ["a"], [2**40]):
         with pytest.raises(ParameterError, match="token_ids"):
-            processor(logits_after([1]), ids)  # type: ignore[arg-type]
+            processor(logits_after([1]), ids)
     with pytest.raises(ParameterError, match="prompt_length"):
         SequenceSampler(Sampler(), -1)
     with pytest.raises(EmptySupportError):
@@ -232,4 +232,4 @@ def test_a_drawn_row_has_one_token_and_an_edited_one_what_is_kept() -> None:
         assert (edits(row[None], np.array(known)) > -np.inf).sum() == 5
         known.append(token)
     with pytest.raises(ParameterError, match="a Sampler"):
-        drawn(pipeline)  # type: ignore[arg-type]
+        drawn(pipeline)

@@ -36,7 +36,7 @@ GRAMMARS = [
 
 
 def next_bytes(matcher: object) -> bytes:
-    return np.unpackbits(matcher.mask().view(np.uint8), bitorder="little").tobytes()  # type: ignore[attr-defined]
+    return np.unpackbits(matcher.mask().view(np.uint8), bitorder="little").tobytes()
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: str(grammar.value)[:20])

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from decoding.grammar import CompiledGrammar, Machine, Matcher, compile_json_schema, token_table
 from decoding.grammar.masking.interpreted import MemoizedWalks
-from decoding.grammar.masking.matcher import fill_masks
 from decoding.grammar.masking.walks import KernelWalks
 from decoding.vocabulary import Vocabulary
 
@@ -95,6 +94,4 @@ def test_a_batch_is_its_rows_and_walks_no_trie_twice(monkeypatch: pytest.MonkeyP
 
     for walks in (KernelWalks, MemoizedWalks):
         monkeypatch.setattr(walks, "allow", walked)
-    out = np.full((THREADS, len(rows[0])), 7, np.uint32)
-    fill_masks(matchers[:THREADS], out)
-    assert np.array_equal(out, rows)
+    assert np.array_equal([matcher.mask() for matcher in matchers[:THREADS]], rows)

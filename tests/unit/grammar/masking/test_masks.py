@@ -25,7 +25,7 @@ from decoding.grammar import (
     token_table,
 )
 from decoding.grammar.compiled import CompiledGrammar
-from decoding.grammar.masking.matcher import Matcher, fill_masks
+from decoding.grammar.masking.matcher import Matcher
 from decoding.grammar.masking.routes import INTERPRETED, KERNELS
 from decoding.vocabulary import Vocabulary
 
@@ -202,14 +202,6 @@ def test_what_must_come_is_forced(machine: Machine) -> None:
     assert matcher.forced_bytes() == b'{"name_of_it":"'
     choices = compile_choices(["orderId", "orderName"], machine).matcher()
     assert choices.forced_bytes() == b"order"
-
-
-def test_a_batch_is_its_rows(machine: Machine) -> None:
-    matchers = [compile_json_schema(schema, machine).matcher() for schema in SCHEMAS[:3]]
-    out = np.zeros((3, machine.tokens.words), np.uint32)
-    fill_masks(matchers, out)
-    for matcher, row in zip(matchers, out, strict=True):
-        assert (row == matcher.mask()).all()
 
 
 def test_a_regex_masks_by_definition(machine: Machine) -> None:

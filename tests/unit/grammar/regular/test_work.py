@@ -17,13 +17,13 @@ from decoding.grammar.regular.expressions import (
 )
 from decoding.grammar.regular.operations import has_logic, nodes
 from decoding.grammar.regular.questions import is_disjoint
-from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.regex import parse_full, parse_search
 from decoding.grammar.regular.work import STEPS_A_SECOND, Work, count, counting, remembered
 from decoding.request_grammar import Grammar
 
 
 def test_an_answer_that_is_remembered_counts_again() -> None:
-    left, right = string_sets.search("^work(a|b)*c$"), string_sets.search("^work(b|c)*a$")
+    left, right = parse_search("^work(a|b)*c$"), parse_search("^work(b|c)*a$")
     taken = []
     for _ in range(2):
         work = Work()

@@ -245,7 +245,7 @@ def test_spans_that_do_not_fit_together_are_refused(make: Callable[[], SpanGramm
 
 def generated(grammar: SpanGrammar, seed: int, **asked: int) -> str:
     engine = Engine(MODEL)
-    parameters = GenerationParameters(**{"max_new_tokens": 200, "seed": seed, **asked})  # type: ignore[arg-type]
+    parameters = GenerationParameters(**{"max_new_tokens": 200, "seed": seed, **asked})
     generation = engine.submit(Request("x", parameters, grammar=grammar))
     while engine.busy:
         engine.step()
