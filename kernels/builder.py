@@ -17,8 +17,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
 
+from decoding.kernels.folders import lock_file
 from decoding.kernels.units import Unit
 
 _NICE = 10
@@ -175,19 +175,4 @@ def _compile(folder: Path, unit: Unit) -> None:
 def _locked(path: Path, *, waits: bool) -> Iterator[bool]:
     """Hold the lock of a file; whether that was possible. It is where there are no locks."""
     with path.open("a") as file:
-        try:
-            _lock(file, waits=waits)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:  # as on some network file systems
-            pass
-        yield True
-
-
-def _lock(file: IO[Any], *, waits: bool) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lock_file(file, waits=waits)

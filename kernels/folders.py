@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -83,6 +84,27 @@ def why_not_trusted(folder: Path) -> str | None:
         if reason := _why_not_ours(above, found, may_be_written=is_sticky):
             return reason
     return None
+
+
+def lock_file(file: IO[Any], *, waits: bool) -> bool:
+    """Lock an open file until it is closed; False where another process holds its lock.
+
+    The system releases the lock however the process ends. Where there are no locks, as on Windows
+    and on some network file systems, the answer is True.
+
+    waits: for the lock, however long.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _why_not_writeable(folder: Path) -> str | None:
