@@ -37,6 +37,21 @@ def make_private(folder: Path) -> str | None:
     return why_not_trusted(folder)
 
 
+def open_private(path: Path, mode: str) -> IO[str]:
+    """Open a text file that others may not write to, whatever the umask, where it is made new."""
+    return open(
+        path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    )
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from others the right to write to the files of a folder, which the umask gave them."""
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & _OTHERS_WRITE:
+            path.chmod(stat.S_IMODE(mode) & ~_OTHERS_WRITE)
+
+
 def usable_folder(folder: Path, what: str) -> Path:
     """Return a cache folder that can be used: this one, else one private temporary folder.
 
@@ -72,7 +87,12 @@ def why_not_trusted(folder: Path) -> str | None:
     if place.is_symlink():
         return f"{place} is a link"
     for path in (place, *_inside(place)):
-        found = path.lstat()
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # of another process, which is done with it
+            if path is place:
+                raise
+            continue
         if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
             return f"{path} is neither a folder nor a file"
         if reason := _why_not_ours(path, found):

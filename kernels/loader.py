@@ -144,9 +144,12 @@ class Loader:
         """Load a unit that is compiled; False where it is damaged and was deleted."""
         with self._uninterrupted():
             try:
+                unit.check(folder)
                 unit.load(folder)
             except ImportError:
                 raise
+            except FileNotFoundError:  # another process has found it damaged
+                return False
             except Exception as error:  # a damaged file may raise anything
                 if folder in self._discarded:
                     raise

