@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+_ROOM = 16 << 20
+"""Room that a folder must have to be written to, in bytes."""
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -52,14 +54,18 @@ def close_to_others(folder: Path) -> None:
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS_WRITE)
 
 
-def usable_folder(folder: Path, what: str) -> Path:
+def usable_folder(folder: Path, what: str, *, is_complete: bool = False) -> Path:
     """Return a cache folder that can be used: this one, else one private temporary folder.
 
-    It is of no use where it cannot be written to, or cannot be trusted; a warning says which, and
-    that `what` is not kept. A temporary folder goes with the process.
+    It is of no use where it cannot be trusted, cannot be written to or has no room; a warning says
+    which, and that `what` is not kept. A temporary folder goes with the process.
+
+    is_complete: whether all that is wanted is in it, so that nothing will be written.
     """
     try:
-        reason = make_private(folder) or _why_not_writeable(folder)
+        reason = make_private(folder)
+        if reason is None and not is_complete:
+            reason = _why_not_writeable(folder)
     except OSError:
         reason = f"{folder} cannot be written to"
     if reason is None:
@@ -134,6 +140,8 @@ def _why_not_writeable(folder: Path) -> str | None:
         Path(probe).unlink()
     except OSError:
         return f"{folder} cannot be written to"
+    if shutil.disk_usage(folder).free < _ROOM:
+        return f"{folder} has no room for {_ROOM >> 20} MiB"
     return None
 
 
