@@ -15,7 +15,7 @@ def cache_folder() -> Path:
 
     `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME` (if it is an absolute path, as its
     specification asks), `%LOCALAPPDATA%` or `~/.cache`. A user without a home, as in a container,
-    has a folder of their own among the temporary files.
+    or whose `$HOME` is no absolute path, has a folder of their own among the temporary files.
     """
     if own := os.environ.get("DECODING_CACHE"):
         return Path(own)
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
         home = Path.home()
     except RuntimeError:
         return _temporary_folder()
-    return home / ".cache" / "decoding"
+    return home / ".cache" / "decoding" if home.is_absolute() else _temporary_folder()
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """The builder: a child process of low priority that compiles kernels and ends with its parent.
 
 Numba holds the interpreter's lock while it compiles; in a thread it would stop what draws. The
-process fills the folder of each unit and writes `NAME.done` beside it. It holds a lock on
+process fills the folder of each unit and writes `NAME.sha256` beside it. It holds a lock on
 `NAME.lock` meanwhile, which the system releases however the process ends: so no two processes of a
 machine compile the same unit at once, and none waits for one that is gone.
 """
@@ -17,8 +17,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
 
+from decoding.kernels.folders import lock_file, open_private
 from decoding.kernels.units import Unit
 
 _NICE = 10
@@ -54,7 +54,7 @@ class Builder:
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         try:
-            with (jobs[0][0] / "builder.log").open("w") as log:
+            with open_private(jobs[0][0] / "builder.log", "w") as log:
                 process = subprocess.Popen(
                     [python, "-c", _PROGRAM, json.dumps(asked)],
                     stdin=subprocess.PIPE,
@@ -130,6 +130,7 @@ def _fields(unit: Unit) -> tuple[object, ...]:
 def main() -> None:
     """Compile the units that the first argument names; end early when standard input closes."""
     asked = json.loads(sys.argv[1])
+    os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if asked["nice"] and hasattr(os, "nice"):
         os.nice(asked["nice"])
@@ -174,20 +175,5 @@ def _compile(folder: Path, unit: Unit) -> None:
 @contextlib.contextmanager
 def _locked(path: Path, *, waits: bool) -> Iterator[bool]:
     """Hold the lock of a file; whether that was possible. It is where there are no locks."""
-    with path.open("a") as file:
-        try:
-            _lock(file, waits=waits)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:  # as on some network file systems
-            pass
-        yield True
-
-
-def _lock(file: IO[Any], *, waits: bool) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with open_private(path, "a") as file:
+        yield lock_file(file, waits=waits)

@@ -16,7 +16,10 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
+_ROOM = 16 << 20
+"""Room that a folder must have to be written to, in bytes."""
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -36,14 +39,33 @@ def make_private(folder: Path) -> str | None:
     return why_not_trusted(folder)
 
 
-def usable_folder(folder: Path, what: str) -> Path:
+def open_private(path: Path, mode: str) -> IO[str]:
+    """Open a text file that others may not write to, whatever the umask, where it is made new."""
+    return open(
+        path, mode, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    )
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from others the right to write to the files of a folder, which the umask gave them."""
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & _OTHERS_WRITE:
+            path.chmod(stat.S_IMODE(mode) & ~_OTHERS_WRITE)
+
+
+def usable_folder(folder: Path, what: str, *, is_complete: bool = False) -> Path:
     """Return a cache folder that can be used: this one, else one private temporary folder.
 
-    It is of no use where it cannot be written to, or cannot be trusted; a warning says which, and
-    that `what` is not kept. A temporary folder goes with the process.
+    It is of no use where it cannot be trusted, cannot be written to or has no room; a warning says
+    which, and that `what` is not kept. A temporary folder goes with the process.
+
+    is_complete: whether all that is wanted is in it, so that nothing will be written.
     """
     try:
-        reason = make_private(folder) or _why_not_writeable(folder)
+        reason = make_private(folder)
+        if reason is None and not is_complete:
+            reason = _why_not_writeable(folder)
     except OSError:
         reason = f"{folder} cannot be written to"
     if reason is None:
@@ -71,7 +93,12 @@ def why_not_trusted(folder: Path) -> str | None:
     if place.is_symlink():
         return f"{place} is a link"
     for path in (place, *_inside(place)):
-        found = path.lstat()
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # of another process, which is done with it
+            if path is place:
+                raise
+            continue
         if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
             return f"{path} is neither a folder nor a file"
         if reason := _why_not_ours(path, found):
@@ -85,6 +112,27 @@ def why_not_trusted(folder: Path) -> str | None:
     return None
 
 
+def lock_file(file: IO[Any], *, waits: bool) -> bool:
+    """Lock an open file until it is closed; False where another process holds its lock.
+
+    The system releases the lock however the process ends. Where there are no locks, as on Windows
+    and on some network file systems, the answer is True.
+
+    waits: for the lock, however long.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def _why_not_writeable(folder: Path) -> str | None:
     try:
         descriptor, probe = tempfile.mkstemp(prefix="probe-", dir=folder)
@@ -92,6 +140,8 @@ def _why_not_writeable(folder: Path) -> str | None:
         Path(probe).unlink()
     except OSError:
         return f"{folder} cannot be written to"
+    if shutil.disk_usage(folder).free < _ROOM:
+        return f"{folder} has no room for {_ROOM >> 20} MiB"
     return None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dis
 import hashlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.abc import InspectLoader
@@ -118,6 +119,15 @@ def kept_in(folder: Path) -> Callable[[Any], Any]:
 
     class Kept(FunctionCache):
         _impl_class = Results
+
+        def save_overload(self, signature: Any, data: Any) -> None:
+            """Keep machine code; where that is impossible it serves all the same."""
+            try:
+                super().save_overload(signature, data)
+            except OSError as error:
+                warnings.warn(
+                    f"compiled kernels are not kept: {error}", RuntimeWarning, stacklevel=2
+                )
 
     return Kept
 

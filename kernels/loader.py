@@ -30,8 +30,9 @@ _STARTS = 2
 class Loader:
     """Loads or compiles groups of kernels in the background; `is_ready` never blocks.
 
-    folder: where machine code is kept. Where that cannot be written to, or others could have
-    written to it, nothing is read from it: a temporary folder is used and a warning given, once.
+    folder: where machine code is kept. Where others could have written to it, nothing is read from
+    it: a temporary folder is used and a warning given, once. So it is where something is missing
+    and it cannot be written to, or has no room.
     What is kept there and cannot be loaded is deleted and compiled again, with one warning.
 
     Compilation is announced by a log record of `decoding.kernels` and, where the standard error is
@@ -124,7 +125,7 @@ class Loader:
     def _load(self, group: Group, is_urgent: bool) -> None:
         try:
             with self._uninterrupted():
-                jobs = [(self._folder_of(unit), unit) for unit in group.units]
+                jobs = [(self._folder_of(unit, group), unit) for unit in group.units]
             missing = [job for job in jobs if job[1] not in self._loaded]
             self._load_built(missing)
             if missing:
@@ -144,9 +145,12 @@ class Loader:
         """Load a unit that is compiled; False where it is damaged and was deleted."""
         with self._uninterrupted():
             try:
+                unit.check(folder)
                 unit.load(folder)
             except ImportError:
                 raise
+            except FileNotFoundError:  # another process has found it damaged
+                return False
             except Exception as error:  # a damaged file may raise anything
                 if folder in self._discarded:
                     raise
@@ -190,7 +194,8 @@ class Loader:
         for folder, unit in missing:
             with self._uninterrupted():
                 unit.load(folder)
-                unit.note_built(folder)
+                with contextlib.suppress(OSError):  # it is not kept then
+                    unit.note_built(folder)
             self._loaded.add(unit)
         missing.clear()
         self._say(f"{group.title} are compiled, after {time.monotonic() - start:.0f} s")
@@ -213,14 +218,20 @@ class Loader:
             finally:
                 self._is_busy = False
 
-    def _folder_of(self, unit: Unit) -> Path:
-        """The folder of a unit's machine code, for this machine, Python and version of sources."""
+    def _folder_of(self, unit: Unit, group: Group) -> Path:
+        """The folder of a unit's machine code, for this machine, Python and version of sources.
+
+        It need not be writeable where it holds all that a group has of this source.
+        """
         from decoding.kernels.folders import usable_folder
         from decoding.kernels.kept_code import cache_key
 
         if unit.source not in self._folders:
             wanted = self._folder / cache_key(unit.source)
-            self._folders[unit.source] = usable_folder(wanted, "compiled kernels")
+            units = (other for other in group.units if other.source == unit.source)
+            self._folders[unit.source] = usable_folder(
+                wanted, "compiled kernels", is_complete=all(one.is_built(wanted) for one in units)
+            )
         return self._folders[unit.source]
 
     def _leave(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from decoding.kernels.folders import close_to_others, open_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,39 @@ class Unit:
 
     def is_built(self, folder: Path) -> bool:
         """Whether a folder claims to hold the unit."""
-        return (folder / f"{self.name}.done").exists()
+        return self._note(folder).exists()
 
     def note_built(self, folder: Path) -> None:
-        """Claim that a folder holds the unit."""
-        (folder / f"{self.name}.done").touch()
+        """Claim that a folder holds the unit, and write the digest of its files down."""
+        close_to_others(folder)
+        made = self._note(folder).with_suffix(".new")
+        with open_private(made, "w") as file:
+            file.write(self._digest(folder))
+        made.replace(self._note(folder))
+
+    def check(self, folder: Path) -> None:
+        """Check that the unit's files are those that were written.
+
+        Nothing else would notice: machine code with one wrong bit is machine code.
+
+        Raises:
+            ValueError: they are not.
+            OSError: one cannot be read.
+        """
+        if self._note(folder).read_text(encoding="ascii") != self._digest(folder):
+            raise ValueError(f"{self.name} in {folder} is not what was written")
+
+    def _note(self, folder: Path) -> Path:
+        return folder / f"{self.name}.sha256"
+
+    def _digest(self, folder: Path) -> str:
+        """The digest of the files that Numba keeps for the function: `MODULE.FUNCTION.*.nb?`."""
+        function = self.name.rpartition(".")[2]
+        digest = hashlib.sha256()
+        for path in sorted(folder.glob("*.nb[ci]")):
+            if path.name.split(".")[1] == function:
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from decoding.cli.batch_rows import Row, Settings, error_line, read_row
+from decoding.cli.batch_rows import Row, Settings, error_line, is_result, read_row
+from decoding.cli.files import (
+    MOST_BYTES,
+    check_written,
+    is_regular,
+    open_results,
+    open_to_read,
+)
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
 from decoding.cli.model_flags import Load, add_adapters_flag, add_model_flag
@@ -56,81 +60,95 @@ def add_batch(commands: Anything, load: Load) -> None:  # argparse names no publ
 def _batch(asked: argparse.Namespace, load: Load) -> Iterator[str]:
     size = asked.batch_size
     require("--batch-size", size, 1 <= size <= 4096, "an integer from 1 to 4096")
-    seed, asked.seed = asked.seed or 0, None
-    settings = Settings(read_flags(asked), seed, size, asked.model, asked.adapters)
-    source, target = Path(asked.source), Path(asked.target)
-    lines = _lines_of(source)
-    done = 0
-    if target.exists():
-        if asked.overwrite:
-            target.unlink()
-        else:
-            done = _resume(target, lines, settings)
-    if done == len(lines):
-        target.touch()
-        return
-    model = load(asked)
-    progress = Progress(
-        len(lines), "{} of {} rows".format, bar={"unit": "row"}, wanted=asked.progress
-    )
-    with target.open("ab") as out, progress:
-        progress.show(done)
-        for count, result in enumerate(_results(model, lines, settings, done), done + 1):
-            out.write(result)
-            out.flush()
-            progress.show(count)
+    parameters = read_flags(asked)
+    lines = _lines_of(asked.source)
+    with open_results("OUT.jsonl", asked.target) as target:
+        is_input = Path(asked.source).samefile(asked.target)
+        require("OUT.jsonl", asked.target, not is_input, "another file than IN.jsonl")
+        model = load(asked)
+        settings = Settings(parameters, size, asked.adapters, model.fingerprint)
+        if asked.overwrite and is_regular(target):
+            target.truncate(0)
+        written = _written(target, asked.target, lines, settings)
+        progress = Progress(
+            len(lines), "{} of {} rows".format, bar={"unit": "row"}, wanted=asked.progress
+        )
+        with progress:
+            progress.show(len(written))
+            for index, result in _results(model, lines, settings, len(written)):
+                if index >= len(written):
+                    target.write(result)
+                    target.flush()
+                    progress.show(index + 1)
+                elif result != written[index]:
+                    raise _refusal(asked.target, index, written[index])
     yield from ()
 
 
-def _lines_of(source: Path) -> list[bytes]:
-    """The lines of the input that are not blank."""
-    with source.open("rb") as stream:
-        return [line.rstrip(b"\r\n") for line in stream if line.strip()]
-
-
-def _resume(target: Path, lines: Sequence[bytes], settings: Settings) -> int:
-    """How many rows a run before has written; what it has written of another one is cut off.
+def _lines_of(source: str) -> list[bytes]:
+    """The lines of the input that are not blank.
 
     Raises:
-        ParameterError: a result is of another row, or of other flags.
+        ParameterError: a line has more than `MOST_BYTES` bytes, or it is a pipe that nothing
+            came out of.
+        OSError: it cannot be read.
     """
-    whole = count = 0
-    with target.open("rb") as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                break
-            result: Any = None
-            with suppress(ValueError, RecursionError):
-                result = json.loads(line)
-            fits = (
-                isinstance(result, dict)
-                and count < len(lines)
-                and result.get("index") == count
-                and result.get("key") == settings.key_of(lines[count])
-            )
-            if not fits:
-                expected = "results of these rows with these flags, or --overwrite"
-                raise ParameterError(f"{target}, line {count + 1}", line[:80], expected)
-            count += 1
-            whole += len(line)
-    if target.stat().st_size > whole:
-        os.truncate(target, whole)
-    return count
+    lines: list[bytes] = []
+    with open_to_read(source) as stream:
+        while line := stream.readline(MOST_BYTES + 1):
+            if len(line) > MOST_BYTES:
+                place = f"{source}, line {len(lines) + 1}"
+                raise ParameterError(place, line[:80], f"a line of at most {MOST_BYTES} bytes")
+            if line.strip():
+                lines.append(line.rstrip(b"\r\n"))
+        check_written(stream, "IN.jsonl", source, is_empty=not lines)
+    return lines
+
+
+def _written(
+    target: BinaryIO, name: str, lines: Sequence[bytes], settings: Settings
+) -> list[bytes]:
+    """The results that a run before has written; a line that it has not finished is cut off.
+
+    Raises:
+        ParameterError: a line is no result of its row with these flags and this model.
+    """
+    written: list[bytes] = []
+    if not is_regular(target):  # what a pipe or a terminal was given is gone
+        return written
+    target.seek(0)
+    size = 0
+    for line in target:
+        if not line.endswith(b"\n"):
+            break
+        index = len(written)
+        if index >= len(lines) or not is_result(line, index, lines[index], settings):
+            raise _refusal(name, index, line)
+        written.append(line)
+        size += len(line)
+    target.truncate(size)
+    target.seek(size)
+    return written
+
+
+def _refusal(target: str, index: int, line: bytes) -> ParameterError:
+    expected = "the result of its row with these flags and this model, or --overwrite"
+    return ParameterError(f"{target}, line {index + 1}", line[:80], expected)
 
 
 def _results(
     model: LanguageModel, lines: Sequence[bytes], settings: Settings, done: int
-) -> Iterator[bytes]:
-    """The results of the rows behind those that are done.
+) -> Iterator[tuple[int, bytes]]:
+    """The index and the result of each row from the group on in which the first new row is.
 
     The logits of a row may depend, in their last digits, on the rows that run beside it. So rows
     run in groups that are the same in every run, and one that was interrupted is run again.
     """
     group = settings.batch_size * _ROUNDS
-    for first in range(done - done % group, len(lines), group):
+    begin = len(lines) if done == len(lines) else done - done % group
+    for first in range(begin, len(lines), group):
         numbered = enumerate(lines[first : first + group], first)
-        # What has been written is made again, and is the same.
-        yield from islice(_answers(model, numbered, settings), max(0, done - first), None)
+        yield from enumerate(_answers(model, numbered, settings), first)
 
 
 def _answers(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from decoding._version import __version__
 from decoding.cli.lengths import default_length
 from decoding.engine.request import Request
 from decoding.errors import DecodingError, ParameterError, require
@@ -33,21 +34,26 @@ MOST_BYTES = 1 << 24
 class Settings:
     """The settings that all rows of a batch share.
 
-    parameters: of rows that do not say. seed: what the seeds of rows are made of.
-    batch_size: rows that run at once. model, adapters: as the command line names them.
+    parameters: of rows that do not say; its seed is what the seeds of rows are made of.
+    batch_size: rows that run at once. adapters: as the command line names them.
+    fingerprint: of the model.
+    digest: of all these and of the version of this library.
     """
 
     parameters: GenerationParameters
-    seed: int
     batch_size: int
-    model: str | None
-    adapters: str | None = None
+    adapters: str | None
+    fingerprint: str | None
+    digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        facts = [__version__, self.parameters.to_dict(), self.batch_size, self.adapters]
+        shared = json.dumps([*facts, self.fingerprint], sort_keys=True)
+        object.__setattr__(self, "digest", hashlib.sha256(shared.encode()).digest())
 
     def key_of(self, line: bytes) -> str:
         """A digest of a row and of all that its result is made of."""
-        facts = [self.parameters.to_dict(), self.seed, self.batch_size, self.model, self.adapters]
-        shared = json.dumps(facts, sort_keys=True)
-        return hashlib.sha256(shared.encode() + b"\n" + line).hexdigest()[:16]
+        return hashlib.sha256(self.digest + line).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) 
     `tool_choice`, `response_format`, `variables` and their like.
 
     A row that samples and has no seed draws with one that is made of the seed of all and its `id`,
-    or its index where it has none: of no other row, and of no order.
+    or its index where it has none: of no other row, and of no order. Where a seed of all is given,
+    every row samples that does not ask for greedy decoding.
 
     Raises:
         DecodingError: the row is malformed, or the model cannot do what it asks.
@@ -115,9 +122,13 @@ def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) 
     require("row", given, len(given) == 1, f"with one of {', '.join(_PROMPTS)}")
     own = {} if row.get("parameters") is None else row["parameters"]
     require("parameters", own, isinstance(own, Mapping), "an object")
-    parameters = GenerationParameters.from_dict({**settings.parameters.to_dict(), **own})
-    if parameters.seed is None and is_sampling(parameters):
-        parameters = replace(parameters, seed=row_seed(settings.seed, row_id, index))
+    defaults = replace(settings.parameters, seed=None).to_dict()
+    parameters = GenerationParameters.from_dict({**defaults, **own})
+    seed = settings.parameters.seed
+    is_greedy = parameters.temperature == 0.0 or parameters.do_sample is False
+    samples = not is_greedy if seed is not None else is_sampling(parameters)
+    if parameters.seed is None and samples:
+        parameters = replace(parameters, seed=row_seed(seed or 0, row_id, index))
     chat = None
     if given == ["messages"]:
         # Imported here because jinja2 comes with an extra.
@@ -148,10 +159,21 @@ def error_line(index: int, line: bytes, settings: Settings, error: DecodingError
     return _line(index, settings.key_of(line), row_id, said)
 
 
+def is_result(written: bytes, index: int, line: bytes, settings: Settings) -> bool:
+    """Whether a line of an output is, byte for byte, a result of this row with these settings."""
+    try:
+        said = json.loads(written)
+        key, row_id = settings.key_of(line), said.pop("id", None)
+        del said["index"], said["key"]
+        return written == _line(index, key, row_id, said)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
 def _object(line: bytes) -> dict[str, Any]:
     require("row", f"{len(line)} bytes", len(line) <= MOST_BYTES, f"at most {MOST_BYTES} bytes")
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ParameterError("row", line[:80], f"a JSON object ({error})") from error
     if not isinstance(row, dict):
@@ -188,7 +210,12 @@ def _message(message: ChatMessage, key: str) -> dict[str, object]:
 
 
 def _line(index: int, key: str, row_id: object, said: Mapping[str, object]) -> bytes:
-    named = {} if row_id is None else {"id": row_id}
-    text = json.dumps({"index": index, "key": key, **named, **said}, ensure_ascii=False)
+    """A line of the output; its own key is a digest of the row's key and of what is said."""
+    named = said if row_id is None else {"id": row_id, **said}
+    digest = hashlib.sha256(key.encode() + _json({"index": index, **named})).hexdigest()[:16]
+    return _json({"index": index, "key": digest, **named}) + b"\n"
+
+
+def _json(value: object) -> bytes:
     # A lone surrogate can come in with a message of an error; no UTF-8 has one.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from decoding.cli.chat import variable
 from decoding.cli.chat_remote import Remote
+from decoding.cli.files import next_line
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
 from decoding.cli.model_flags import Load, add_adapters_flag, add_model_flag
@@ -186,7 +187,7 @@ def _read(*, interactive: bool) -> str:
     """The next line. Raises EOFError behind the last one."""
     if interactive:
         return input("> ")
-    line = sys.stdin.readline()
+    line = next_line()
     if not line:
         raise EOFError
     return line

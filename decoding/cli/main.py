@@ -12,10 +12,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from typing import NoReturn
 
 from decoding._version import __version__
@@ -25,7 +25,7 @@ from decoding.cli.audit import add_audit
 from decoding.cli.batch import add_batch
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.chat_session import add_chat
-from decoding.cli.files import read_line
+from decoding.cli.files import is_regular, open_results, read_line
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
 from decoding.cli.lengths import default_length
@@ -46,7 +46,7 @@ from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.typing import Anything
-from decoding.wire.details import StreamEvent
+from decoding.wire.details import Response, StreamEvent
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
 
@@ -56,7 +56,8 @@ _PACKAGES = ("numpy", "numba", "tokenizers", "torch", "safetensors", "jinja2", "
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, `sys.argv` by default; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        # The name of a file may be of any bytes; it is written as it is.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     is_closed = sys.stdout is None
     _open_missing_streams()
     asked = _parser().parse_args(arguments)
@@ -87,7 +88,9 @@ def _open_missing_streams() -> None:
 
 
 def _complain(problem: str, code: int) -> int:
-    sys.stderr.write(f"decoding: error: {bounded(' '.join(problem.split()))}\n")
+    with suppress(OSError):  # the code says it, too
+        sys.stderr.write(f"decoding: error: {bounded(' '.join(problem.split()))}\n")
+        sys.stderr.flush()
     return code
 
 
@@ -190,10 +193,7 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     if parameters.max_new_tokens is None:
         parameters = replace(parameters, max_new_tokens=default_length(model, prompt, parameters))
     if not asked.stream:
-        response = generate(model, prompt, parameters)
-        if asked.record is not None:
-            record = json.dumps(response.to_record(), ensure_ascii=False)
-            Path(asked.record).write_text(record + "\n", encoding="utf-8")
+        response = _recorded(asked.record, lambda: generate(model, prompt, parameters))
         yield (response.to_json() if asked.json else response.generated_text) + "\n"
         return
     events = stream(model, prompt, parameters)
@@ -202,6 +202,18 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     else:
         yield plan(Request(prompt, parameters), model).prompt_text
         yield from _texts(events)
+
+
+def _recorded(target: str | None, make: Callable[[], Response]) -> Response:
+    """Make a response, and write its record to a file, which is opened before."""
+    if target is None:
+        return make()
+    with open_results("--record", target) as file:
+        response = make()
+        if is_regular(file):
+            file.truncate(0)
+        file.write(json.dumps(response.to_record(), ensure_ascii=False).encode() + b"\n")
+    return response
 
 
 def _texts(events: Iterable[StreamEvent]) -> Iterator[str]:

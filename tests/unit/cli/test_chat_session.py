@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -19,12 +20,18 @@ from typing import Any
 import pytest
 from speaker import Speaker, code_of
 
+from decoding.cli.files import MOST_BYTES
+
 pty = pytest.importorskip("pty", reason="there are no terminals here")
 
 
 def say(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    feed(monkeypatch, text.encode())
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
 
 
 def test_lines_are_answered_with_what_was_said_before(
@@ -75,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         Handler.asked.append((self.path, self.headers.get("Authorization"), json.loads(body)))
         self.send_response(Handler.status)
+        if Handler.status in (302, 307):
+            self.send_header("Location", f"http://{self.headers['Host']}/elsewhere")
         self.end_headers()
         for event in Handler.events:
             data = event if isinstance(event, str) else json.dumps(event)
@@ -128,6 +137,15 @@ def test_a_server_answers(
         (200, [chunk(content="a"), {"error": {"message": "broke"}}], "broke"),
         (200, [chunk(content="a"), {"error": "broke", "error_type": "generation"}], "broke"),
         (200, ["{"], "must send JSON"),
+        (200, [[]], "must send dict here"),
+        (200, [{"choices": 5}], "must send list here"),
+        (200, [{"choices": [[]]}], "must send dict here"),
+        (200, [{"choices": [{"delta": "x"}]}], "must send dict here"),
+        (200, [chunk(content=["x"])], "must send str here"),  # type: ignore[arg-type]
+        (200, [chunk(reasoning_content=1)], "must send str here"),  # type: ignore[arg-type]
+        (200, [chunk(content="\ud83d")], "without finishing"),
+        (302, [], "answers 302"),
+        (307, [], "answers 307"),
     ],
 )
 def test_a_server_that_fails_ends_it_with_code_1(
@@ -143,6 +161,49 @@ def test_a_server_that_fails_ends_it_with_code_1(
     say(monkeypatch, "Hi")
     assert code_of(["chat", "--url", f"{server}/v1"]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_what_is_no_server_ends_it_with_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 9)
+
+        threading.Thread(target=answer, daemon=True).start()
+        say(monkeypatch, "Hi")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert code_of(["chat", "--url", url]) == 1
+    assert "must speak HTTP" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *(["--url", url] for url in (
+            "http://", "http://[", "http://x:y", "http://x:99999", "http://x:0", "http://a b",
+            "http://é", "http://x/\x7f", "http:///v1", "//x",
+        )),
+        ["--url", "http://x", "--api-key", "a\nHost: b"],
+        ["--url", "http://x", "--api-key", "é"],
+    ],
+)  # fmt: skip
+def test_what_is_no_url_and_no_key_is_refused(flags: list[str]) -> None:
+    assert code_of(["chat", *flags]) == 2
+
+
+@pytest.mark.usefixtures("speaker")
+@pytest.mark.parametrize("data", [b"\xff\n", b"Hi\n\xed\xa0\x80", b"x" * (MOST_BYTES + 2)])
+def test_messages_are_bounded_utf8(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    feed(monkeypatch, data)
+    assert code_of(["chat"]) == 2
+    assert "error: stdin must be" in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_there_ends_it_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,34 @@ def test_a_wrong_value_is_named(
     assert code_of(["serve", "--max-best-of", "x"]) == 2
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--port", "99999999999999999999"),
+        ("--shutdown-timeout", "nan"),
+        ("--shutdown-timeout", "inf"),
+        ("--shutdown-timeout", "-1"),
+    ],
+)
+def test_what_the_system_has_no_meaning_for_is_refused_before_the_model_loads(
+    flags: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(["serve", "--model-id", "no model", *flags]) == 2
+    assert f"{flags[0]} must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["watermark_gamma", "watermark_delta"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_watermark_of_every_request_is_checked_at_once(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name.upper(), value)
+    assert code_of(["serve", "--model-id", "no model"]) == 2
+    assert f"{name.split('_')[1]} must be" in capsys.readouterr().err
+
+
 def test_limits_follow_the_context() -> None:
     limits = limits_of_flags(settings(), 100)
     assert (limits.max_input_tokens, limits.max_total_tokens) == (99, 100)

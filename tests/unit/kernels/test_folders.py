@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,8 +16,12 @@ from decoding.grammar.tokens import trie_files
 from decoding.kernels import folders
 from decoding.kernels.compiled.loading import GROUPS
 from decoding.kernels.folders import make_private, usable_folder, why_not_trusted
+from decoding.kernels.grammar.entries import Entry
+from decoding.kernels.grammar.loading import AUTOMATA
+from decoding.kernels.grammar.trie_nodes import copy_twins
 from decoding.kernels.kept_code import cache_key
 from decoding.kernels.loader import Loader
+from decoding.kernels.units import Group
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
 
@@ -86,6 +93,75 @@ def test_a_private_folder_serves_instead_with_one_warning(tmp_path: Path) -> Non
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_another_process_deletes_meanwhile_is_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_private(tmp_path / "a")
+    monkeypatch.setattr(folders, "_inside", lambda folder: iter([folder / "probe-gone"]))
+    assert usable_folder(tmp_path / "a", "things") == tmp_path / "a"
+    with pytest.raises(FileNotFoundError):
+        why_not_trusted(tmp_path / "b")
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o000])
+def test_what_is_kept_is_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    pytest.importorskip("numba")
+    program = f"""
+import os, warnings
+os.umask({mask})
+warnings.simplefilter("error")
+from pathlib import Path
+from decoding.kernels.grammar.loading import AUTOMATA
+from decoding.kernels.loader import Loader
+from decoding.kernels.units import Group
+[unit, *_] = AUTOMATA.units
+for _ in range(2):
+    Loader(Path({str(tmp_path / "kernels")!r})).wait(Group("", (unit,)))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+    kept = [path for path in tmp_path.rglob("*") if path != tmp_path / "kernels"]
+    assert any(path.suffix == ".nbc" for path in kept)
+    assert not [path for path in kept if path.stat().st_mode & 0o022]
+
+
+def test_a_full_disk_is_of_no_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1 << 20))
+    with pytest.warns(RuntimeWarning, match="has no room for 16 MiB: things are not kept"):
+        assert usable_folder(tmp_path / "a", "things") != tmp_path / "a"
+    assert usable_folder(tmp_path / "a", "things", is_complete=True) == tmp_path / "a"
+
+
+def test_kernels_are_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    [unit, *_] = AUTOMATA.units
+    wanted, cache = Group("", (unit,)), tmp_path / "kernels"
+    Loader(cache).wait(wanted)
+    monkeypatch.setattr(folders, "_why_not_writeable", lambda folder: "a system of files to read")
+    loader = Loader(cache)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loader.wait(wanted)
+    assert cache in loader._folder_of(unit, wanted).parents
+
+
+def test_machine_code_that_cannot_be_kept_serves_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from numba.core.caching import IndexDataCacheFile
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(IndexDataCacheFile, "save", fail)
+    entry = Entry(copy_twins.function, {"nogil": True})
+    with pytest.warns(RuntimeWarning, match="are not kept: .*No space left"):
+        entry.load(tmp_path)
+    assert entry.is_compiled
+
+
 def test_the_loader_reads_nothing_from_a_folder_of_others(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     [unit] = GROUPS["float32"].units
@@ -93,7 +169,7 @@ def test_the_loader_reads_nothing_from_a_folder_of_others(tmp_path: Path) -> Non
     make_private(tmp_path / "kernels" / cache_key(unit.source))
     (tmp_path / "kernels").chmod(0o777)
     with pytest.warns(RuntimeWarning, match="others may write to"):
-        folder = loader._folder_of(unit)
+        folder = loader._folder_of(unit, GROUPS["float32"])
     assert tmp_path not in folder.parents
 
 

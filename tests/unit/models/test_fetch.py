@@ -98,6 +98,17 @@ def test_a_half_written_file_is_replaced() -> None:
     assert fetch("tiny").read_bytes() == WEIGHTS
 
 
+@pytest.mark.parametrize("place", [0, 3000, -1])
+@pytest.mark.usefixtures("copied")
+def test_a_damaged_file_is_replaced_with_a_warning(place: int) -> None:
+    path = fetch("tiny")
+    damaged = bytearray(WEIGHTS)
+    damaged[place] ^= 1
+    path.write_bytes(damaged)
+    with pytest.warns(RuntimeWarning, match="is damaged: tiny is downloaded again"):
+        assert fetch("tiny").read_bytes() == WEIGHTS
+
+
 def test_a_wrong_checksum_leaves_nothing(
     copied: KnownModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +199,16 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path.home() / ".cache" / "decoding"
     monkeypatch.setattr(sys, "platform", "win32")
     assert cache_folder() == Path("/local/decoding")
+
+
+@pytest.mark.parametrize("home", ["here", ".", "./there"])
+def test_a_home_that_depends_on_where_one_stands_is_none(
+    monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.delenv("DECODING_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    assert cache_folder().is_absolute()
 
 
 def without_home() -> Path:
