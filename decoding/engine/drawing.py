@@ -25,6 +25,8 @@ class RunningBatch:
         self.sequences: list[RunningSequence] = []
         self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
+        self.width: int | None = None
+        """The width of logits that suits all sequences; None where that is to be checked."""
 
     def add(self, sequence: RunningSequence) -> bool:
         """Let a sequence join; end it, and return False, where it cannot be sampled."""
@@ -40,6 +42,8 @@ class RunningBatch:
             sequence.generation.fail(_pipeline_error(sequence, error))
             return False
         self.sequences.append(sequence)
+        if sequence.generation.plan.width != self.width:
+            self.width = None
         return True
 
     def remove_over(self) -> list[RunningSequence]:
