@@ -136,6 +136,8 @@ class Generation:
     timing: when it was submitted, started, wrote its first token and finished.
     backend: that drew the last token; None before the first.
     prefilled: what the model has seen of the prompt, before all of it; None for nothing.
+    joins_calls: whether its prompt may go through the model in one call with running sequences: not
+        after such a call has failed, so that no prompt fails it again and again.
     """
 
     __slots__ = (
@@ -144,6 +146,7 @@ class Generation:
         "_taken",
         "backend",
         "error",
+        "joins_calls",
         "plan",
         "prefill",
         "prefilled",
@@ -161,6 +164,7 @@ class Generation:
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
         self.prefilled: Prefilled | None = None
+        self.joins_calls = True
         self.backend: str | None = None
         self.timing = Timing.submit()
         self._events: list[StreamEvent] = []
