@@ -7,7 +7,14 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from decoding.engine.generation import RunningSequence
-from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
+from decoding.errors import (
+    DecodingError,
+    ProcessorError,
+    RequestError,
+    shown,
+    shown_error,
+    with_cause,
+)
 from decoding.history import History, HistoryBuffer
 from decoding.sampling.batch import BatchSampler, Sample
 from decoding.typing import Rows
@@ -176,8 +183,7 @@ def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError
     if isinstance(error, DecodingError):
         return error
     failure = RequestError(f"writing a token raised {shown_error(error)}", len(sequence.samples))
-    failure.__cause__ = error
-    return failure
+    return with_cause(failure, error)
 
 
 def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingError:
@@ -186,5 +192,4 @@ def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingErro
         return error
     pipeline = shown(sequence.sampler.pipeline)
     failure = ProcessorError(pipeline, f"raised {shown_error(error)}", 0, len(sequence.samples))
-    failure.__cause__ = error
-    return failure
+    return with_cause(failure, error)
