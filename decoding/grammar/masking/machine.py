@@ -26,7 +26,8 @@ class Machine:
         Llama 3's vocabulary. A mask that was dropped is computed again when it is asked for.
     route: how masks are computed; every route gives the same masks.
     Automata live as long as a grammar uses them. Grammars are compiled into one store until it
-    holds `automata.FULL` bytes, then into a new one.
+    holds `automata.FULL` bytes, then into a new one. Threads may share a machine: some compile
+    grammars while others follow texts.
     """
 
     def __init__(
