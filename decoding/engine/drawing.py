@@ -55,29 +55,24 @@ class RunningBatch:
 
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
-        ended: list[RunningSequence] = []
-        for row in range(len(self.sequences) - 1, -1, -1):
-            if self.sequences[row].over:
-                ended.append(self.sequences[row])
-                self._remove(row)
+        ended = [item for item in self.sequences if item.over]
+        self.remove(ended)
         return ended
 
     def remove(self, sequences: Collection[RunningSequence]) -> None:
         """Let sequences leave, wherever they are."""
+        if not sequences:
+            return
         for row in range(len(self.sequences) - 1, -1, -1):
             if self.sequences[row] in sequences:
-                self._remove(row)
+                self.sampler.remove(row)
+                self.history.remove(row)
+                self.sequences[row] = self.sequences[-1]
+                self.sequences.pop()
 
     def clear(self) -> None:
         """Let all sequences leave."""
-        for row in range(len(self.sequences) - 1, -1, -1):
-            self._remove(row)
-
-    def _remove(self, row: int) -> None:
-        self.sampler.remove(row)
-        self.history.remove(row)
-        self.sequences[row] = self.sequences[-1]
-        self.sequences.pop()
+        self.remove(set(self.sequences))
 
 
 def draw_first(
