@@ -47,12 +47,6 @@ class DecodingError(Exception):
 _Error = TypeVar("_Error", bound=DecodingError)
 
 
-def with_cause(error: _Error, cause: BaseException) -> _Error:
-    """Set the cause of an error, as `raise ... from` does, and return the error."""
-    error.__cause__ = cause
-    return error
-
-
 def _rebuilt(
     kind: type[_Error],
     args: tuple[object, ...],

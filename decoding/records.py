@@ -36,6 +36,8 @@ def constructor_of(kind: Callable[_Arguments, _Record]) -> Callable[_Arguments, 
         [(item.name, item.type) for item in each],
         # The layout of two classes is the same only where they have the same bases.
         bases=kind.__bases__,
+        # Without a docstring of its own, `dataclass` makes one, for which it imports modules.
+        namespace={"__doc__": kind.__doc__},
         init=False,
         eq=False,
         repr=False,

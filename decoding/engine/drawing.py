@@ -7,14 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from decoding.engine.generation import RunningSequence
-from decoding.errors import (
-    DecodingError,
-    ProcessorError,
-    RequestError,
-    shown,
-    shown_error,
-    with_cause,
-)
+from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
 from decoding.history import History, HistoryBuffer
 from decoding.sampling.batch import BatchSampler, Sample
 from decoding.typing import Rows
@@ -178,7 +171,8 @@ def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError
     if isinstance(error, DecodingError):
         return error
     failure = RequestError(f"writing a token raised {shown_error(error)}", len(sequence.samples))
-    return with_cause(failure, error)
+    failure.__cause__ = error
+    return failure
 
 
 def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingError:
@@ -187,4 +181,5 @@ def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingErro
         return error
     pipeline = shown(sequence.sampler.pipeline)
     failure = ProcessorError(pipeline, f"raised {shown_error(error)}", 0, len(sequence.samples))
-    return with_cause(failure, error)
+    failure.__cause__ = error
+    return failure

@@ -8,7 +8,7 @@ from decoding.engine.drawing import RunningBatch, draw_next
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan
-from decoding.errors import ForwardError, RequestError, ShapeError, shown_error, with_cause
+from decoding.errors import ForwardError, RequestError, ShapeError, shown_error
 from decoding.logits import as_rows
 from decoding.models.protocol import State
 from decoding.typing import Anything, Rows
@@ -106,14 +106,16 @@ def fail(generations: Iterable[Generation], error: Exception) -> None:
     """End every generation of a forward pass that failed."""
     for generation in generations:
         failure = ForwardError(f"raised {shown_error(error)}", _steps(generation))
-        generation.fail(with_cause(failure, error))
+        failure.__cause__ = error
+        generation.fail(failure)
 
 
 def stop(generations: Iterable[Generation], error: Exception) -> None:
     """End generations that cannot continue for a reason other than a forward pass."""
     for generation in generations:
         failure = RequestError(f"a step raised {shown_error(error)}", _steps(generation))
-        generation.fail(with_cause(failure, error))
+        failure.__cause__ = error
+        generation.fail(failure)
 
 
 def _steps(generation: Generation) -> int:

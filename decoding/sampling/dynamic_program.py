@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.checks import has_method
-from decoding.errors import DecodingError, ProcessorError, shown, shown_error, with_cause
+from decoding.errors import DecodingError, ProcessorError, shown, shown_error
 from decoding.history import History
 from decoding.kernels.program import (
     READS_HISTORY,
@@ -351,7 +351,8 @@ def raised(processor: object, error: Exception, history: History, row: int) -> P
     """Make the `ProcessorError` of a row whose processor raised."""
     problem = f"raised {shown_error(error)}"
     failure = ProcessorError(shown(processor), problem, row, steps_of(history))
-    return with_cause(failure, error)
+    failure.__cause__ = error
+    return failure
 
 
 def _equal(one: Anything, other: Anything) -> bool:  # an array or a tuple
