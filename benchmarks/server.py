@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -188,6 +189,7 @@ async def worker() -> None:
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
         told = {
+            "process_s": time.process_time(),
             "cpu_s": time.process_time() - forward.spent.cpu,
             "engine_s": engine_s,
             "loop_s": time.thread_time(),
@@ -315,11 +317,15 @@ def measure(*, requests: int, tokens: int, concurrent: int, short: int) -> dict[
     try:
         expected = alone(tokens)
         warm = _run(load(server.port, concurrent, tokens, concurrent, expected, stream=True))
-        before = server.report()
+        before, busy, clients = server.report(), machine.busy_seconds(), time.process_time()
         began = time.perf_counter()
         wrong = _run(load(server.port, requests, tokens, concurrent, expected, stream=True))
         seconds = time.perf_counter() - began
         after = server.report()
+        others = None
+        if busy is not None:
+            ours = after["process_s"] - before["process_s"] + time.process_time() - clients
+            others = ((machine.busy_seconds() or busy) - busy - ours) / seconds
         brief = alone(1)
         _run(load(server.port, short // 10, 1, concurrent, brief, stream=False))
         settled = server.report()
@@ -334,6 +340,7 @@ def measure(*, requests: int, tokens: int, concurrent: int, short: int) -> dict[
         "concurrent": concurrent,
         "wrong": wrong + warm,
         "tokens_per_s": streamed / seconds,
+        "cores_of_other_programs": others,
         "cpu_us_per_token": 1e6 * (after["cpu_s"] - before["cpu_s"]) / streamed,
         "engine_us_per_token": 1e6 * (after["engine_s"] - before["engine_s"]) / streamed,
         "loop_us_per_token": 1e6 * (after["loop_s"] - before["loop_s"]) / streamed,
@@ -367,6 +374,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     print(table(row))
     print(steps_table(row["own_ms_per_step"]))
+    if row["cores_of_other_programs"] is not None:
+        print(f"other programs had {row['cores_of_other_programs']:.2f} of {os.cpu_count()} cores")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         result = {"machine": measured_on, "rows": [row]}
