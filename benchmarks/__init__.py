@@ -2,6 +2,7 @@
 
 python -m benchmarks.hot_loop    one decoding step, ours and peers
 python -m benchmarks.engine      the loop around it
+python -m benchmarks.server      the server under load, and what a step's time consists of
 python -m benchmarks.parts       the passes that a step is made of
 python -m benchmarks.kinds       each processor against one that stands for its kind
 python -m benchmarks.green_lists  what a watermark costs a step

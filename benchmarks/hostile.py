@@ -167,7 +167,7 @@ def measure(*, streams: int, tokens: int, rounds: int) -> dict[str, Any]:
                 bodies = _bodies(number) if name == "beside" else {}
                 gaps, texts, came = asyncio.run(round_of(server.port, streams, tokens, bodies))
                 p99s.append(1000.0 * float(np.percentile(gaps, 99)))
-                engine[name].append(server.report()["busy_p99_ms"])
+                engine[name].append(server.report()["cpu_p99"])
                 wrong += sum(text != expected[i % KINDS] for i, text in enumerate(texts))
                 answers |= came
     finally:

@@ -39,6 +39,15 @@ def describe(threads: int) -> dict[str, Any]:
     }
 
 
+def busy_seconds() -> float | None:
+    """Seconds that all programs have had on all cores since the machine started, where known."""
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    user, nice, system, _idle, _waiting, *rest = map(int, path.read_text("utf-8").split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
 def _cpu() -> str:
     """The processor's name; where that says little, also its family and vector instructions."""
     path = Path("/proc/cpuinfo")

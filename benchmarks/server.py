@@ -1,9 +1,10 @@
 """The server under load: streams side by side over a forward pass that does nothing for 5 ms.
 
 The server runs in a process of its own, whose processor time is told apart from the clients'. Where
-other programs use the machine too, the time of a step is theirs as well; the processor time of the
-engine's thread, which is told beside it, is not. First
-every answer is compared with the same request run alone; figures of wrong answers are not taken.
+other programs use the machine too, the time of a step is theirs as well. So a step's own time, that
+without the forward pass, is told with its parts: the processor time of the engine's thread, its
+waiting for a core, and its waiting for Python's lock. First every answer is compared with the same
+request run alone; figures of wrong answers are not taken.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
-from decoding import Engine, GenerationParameters, LanguageModel, generate
+from benchmarks.thread_times import PARTS, PERCENTILES, Times, percentiles, times
+from decoding import Engine, Generation, GenerationParameters, LanguageModel, generate
 from decoding.cli.serve import fastest_loop, let_threads_go_on
 from decoding.vocabulary import Vocabulary
 
@@ -35,7 +38,14 @@ KINDS = 16
 """Different requests; each is sent many times."""
 GOALS = {"cpu_us_per_token": 180.0, "own_ms_per_step_p99": 2.0, "growth_mb": 5.0}
 
-PERCENTILES = (50, 95, 99)
+_COLUMNS = [*(f"p{percent}" for percent in PERCENTILES), "slowest"]
+_STEP = {f"{part}_{column}" for part in PARTS for column in _COLUMNS}
+_MEANING = {
+    "wall": "time that passes",
+    "cpu": "the engine's thread on a core",
+    "core": "it waits for a core",
+    "lock": "it waits for Python's lock",
+}
 
 _ROWS = 64
 _PORT_LINE = "listening on "
@@ -59,14 +69,14 @@ class Letters:
 class Waiting:
     """A `CachedModel` that waits, and whose logits are one of a few rows, by the tokens so far.
 
-    waited, worked: seconds in all, and those of them that took the processor.
+    spent: the times of all forward passes, that of the processor and waiting included.
     """
 
     def __init__(self, seconds: float) -> None:
         self._rows = make_rows("gaussian", _ROWS, VOCABULARY)
         self._rows[:, 0] = -1e4  # nothing ends early, unless a grammar allows nothing else
         self._seconds = seconds
-        self.waited = self.worked = 0.0
+        self.spent = Times(0.0, 0.0, 0.0)
 
     def start(self) -> list[int]:
         return [0]
@@ -100,13 +110,28 @@ class Waiting:
         state.clear()
 
     def _logits(self, states: Sequence[list[int]]) -> NDArray[np.float32]:
-        began, working = time.perf_counter(), time.thread_time()
+        began = times()
         if self._seconds:
             time.sleep(self._seconds)
         found: NDArray[np.float32] = self._rows[[state[0] % _ROWS for state in states]]
-        self.waited += time.perf_counter() - began
-        self.worked += time.thread_time() - working
+        self.spent = self.spent.plus(times().since(began))
         return found
+
+
+class TimedEngine(Engine):
+    """Notes the times of its steps, without those of the forward pass."""
+
+    def __init__(self, forward: Waiting) -> None:
+        super().__init__(model_of(forward))
+        self._forward = forward
+        self.steps: list[Times] = []
+
+    def step(self) -> list[Generation]:
+        """As an engine's."""
+        began, before = times(), self._forward.spent
+        moved = super().step()
+        self.steps.append(times().since(began).since(self._forward.spent.since(before)))
+        return moved
 
 
 def model_of(forward: Waiting) -> LanguageModel:
@@ -143,19 +168,15 @@ async def worker() -> None:
     from decoding.server import ServerSettings, create_app
 
     forward = Waiting(FORWARD_S)
-    front = AsyncEngine(Engine(model_of(forward)))
+    engine = TimedEngine(forward)
+    front = AsyncEngine(engine)
     app = create_app(front, ServerSettings(max_concurrent_requests=1024))
     logging.getLogger("decoding.server").setLevel(logging.CRITICAL)
-    own: list[float] = []
-    busy: list[float] = []
-    waited = engine_s = 0.0
+    engine_s = 0.0
 
-    def on_step(seconds: float, _running: int, _waiting: int) -> None:
-        nonlocal waited, engine_s
-        before, engine_s = engine_s, time.thread_time() - forward.worked
-        busy.append(engine_s - before)
-        own.append(seconds - (forward.waited - waited))
-        waited = forward.waited
+    def on_step(_seconds: float, _running: int, _waiting: int) -> None:
+        nonlocal engine_s
+        engine_s = time.thread_time() - forward.spent.cpu
 
     front.on_step = on_step
     let_threads_go_on()
@@ -168,30 +189,19 @@ async def worker() -> None:
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
         told = {
-            "cpu_s": time.process_time() - forward.worked,
+            "process_s": time.process_time(),
+            "cpu_s": time.process_time() - forward.spent.cpu,
             "engine_s": engine_s,
             "loop_s": time.thread_time(),
-            **_milliseconds("", own),
-            **_milliseconds("busy_", busy),
-            "steps": len(own),
+            **percentiles(engine.steps),
+            "steps": len(engine.steps),
             "rss_mb": _resident_mb(),
         }
-        own.clear()
-        busy.clear()
+        engine.steps.clear()
         print(json.dumps(told), flush=True)
     server.should_exit = True
     await serving
     await front.aclose()
-
-
-def _milliseconds(prefix: str, seconds: Sequence[float]) -> dict[str, float]:
-    """Percentiles of the times of steps, by name."""
-    return {
-        f"{prefix}p{percent}_ms": 1000.0 * float(np.percentile(seconds, percent))
-        if seconds
-        else 0.0
-        for percent in PERCENTILES
-    }
 
 
 def _resident_mb() -> float:
@@ -230,21 +240,41 @@ class Server:
         return self._stdout.readline()
 
 
+class _Client(asyncio.Protocol):
+    """Sends a request and collects the answer: the clients use the server's cores, so no more."""
+
+    def __init__(self, request: bytes, answer: asyncio.Future[str]) -> None:
+        self._request, self._answer = request, answer
+        self._came: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._came.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if not self._answer.done():
+            self._answer.set_result(b"".join(self._came).decode())
+
+
 async def ask(port: int, kind: int, tokens: int, *, stream: bool) -> str:
     """One request over a connection of its own; the generated text."""
     inputs = f"request {kind}"
     body = json.dumps({"inputs": inputs, "parameters": parameters_of(kind, tokens)})
     path = "/generate_stream" if stream else "/generate"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
+    answer = asyncio.get_running_loop().create_future()
+    request = (
         f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     )
-    answer = (await reader.read()).decode()
-    writer.close()
-    start = answer.rindex('"generated_text":') + len('"generated_text":')
-    text, _ = json.JSONDecoder().raw_decode(answer, start)
-    return str(text)
+    await asyncio.get_running_loop().create_connection(
+        lambda: _Client(request.encode(), answer), "127.0.0.1", port
+    )
+    text = await answer
+    start = text.rindex('"generated_text":') + len('"generated_text":')
+    return str(json.JSONDecoder().raw_decode(text, start)[0])
 
 
 async def load(
@@ -264,6 +294,12 @@ async def load(
     return wrong
 
 
+def _run(clients: Coroutine[Any, Any, int]) -> int:
+    """Run clients to their end, on the fastest loop there is."""
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        return runner.run(clients)
+
+
 def alone(tokens: int) -> list[str]:
     """What each request answers when nothing runs beside it."""
     model = model_of(Waiting(0.0))
@@ -280,16 +316,20 @@ def measure(*, requests: int, tokens: int, concurrent: int, short: int) -> dict[
     server = Server()
     try:
         expected = alone(tokens)
-        warm = asyncio.run(load(server.port, concurrent, tokens, concurrent, expected, stream=True))
-        before = server.report()
+        warm = _run(load(server.port, concurrent, tokens, concurrent, expected, stream=True))
+        before, busy, clients = server.report(), machine.busy_seconds(), time.process_time()
         began = time.perf_counter()
-        wrong = asyncio.run(load(server.port, requests, tokens, concurrent, expected, stream=True))
+        wrong = _run(load(server.port, requests, tokens, concurrent, expected, stream=True))
         seconds = time.perf_counter() - began
         after = server.report()
+        others = None
+        if busy is not None:
+            ours = after["process_s"] - before["process_s"] + time.process_time() - clients
+            others = ((machine.busy_seconds() or busy) - busy - ours) / seconds
         brief = alone(1)
-        asyncio.run(load(server.port, short // 10, 1, concurrent, brief, stream=False))
+        _run(load(server.port, short // 10, 1, concurrent, brief, stream=False))
         settled = server.report()
-        wrong += asyncio.run(load(server.port, short, 1, concurrent, brief, stream=False))
+        wrong += _run(load(server.port, short, 1, concurrent, brief, stream=False))
         last = server.report()
     finally:
         server.close()
@@ -300,11 +340,12 @@ def measure(*, requests: int, tokens: int, concurrent: int, short: int) -> dict[
         "concurrent": concurrent,
         "wrong": wrong + warm,
         "tokens_per_s": streamed / seconds,
+        "cores_of_other_programs": others,
         "cpu_us_per_token": 1e6 * (after["cpu_s"] - before["cpu_s"]) / streamed,
         "engine_us_per_token": 1e6 * (after["engine_s"] - before["engine_s"]) / streamed,
         "loop_us_per_token": 1e6 * (after["loop_s"] - before["loop_s"]) / streamed,
-        **{f"own_ms_per_step_p{item}": after[f"p{item}_ms"] for item in PERCENTILES},
-        **{f"engine_cpu_ms_per_step_p{item}": after[f"busy_p{item}_ms"] for item in PERCENTILES},
+        "own_ms_per_step_p99": after["wall_p99"],
+        "own_ms_per_step": {name: value for name, value in after.items() if name in _STEP},
         "short_requests": short,
         "growth_mb": last["rss_mb"] - settled["rss_mb"],
     }
@@ -332,14 +373,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         short=options.short,
     )
     print(table(row))
-    for name in ("own_ms_per_step", "engine_cpu_ms_per_step"):
-        values = [f"p{item} {row[f'{name}_p{item}']:.2f}" for item in PERCENTILES]
-        print(f"{name}: {', '.join(values)}")
+    print(steps_table(row["own_ms_per_step"]))
+    if row["cores_of_other_programs"] is not None:
+        print(f"other programs had {row['cores_of_other_programs']:.2f} of {os.cpu_count()} cores")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         result = {"machine": measured_on, "rows": [row]}
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 1 if row["wrong"] else 0
+
+
+def steps_table(found: Mapping[str, float]) -> str:
+    """What a step's own time consists of: percentiles of each part, and the slowest hundredth."""
+    cells = (
+        (_MEANING[part], *(f"{found[f'{part}_{column}']:.2f}" for column in _COLUMNS))
+        for part in PARTS
+    )
+    return report.table(("a step without the forward pass, ms", *_COLUMNS), cells)
 
 
 def table(row: dict[str, Any]) -> str:

@@ -150,10 +150,9 @@ class TokenText:
 
     def spelling(self, token_id: int) -> tuple[bytes, str, bool]:
         """The bytes and the text of a token; special where it adds no text."""
-        spelled, text, special = (
-            _UNKNOWN if self._vocabulary is None else self._vocabulary.spelling(token_id)
-        )
-        return spelled, text, special or token_id in self._hidden
+        vocabulary = self._vocabulary
+        known = _UNKNOWN if vocabulary is None else vocabulary.spelling(token_id)
+        return (known[0], known[1], True) if token_id in self._hidden else known
 
     def fork(self) -> TokenText:
         """Copy the text with what it has read."""

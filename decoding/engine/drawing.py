@@ -25,6 +25,8 @@ class RunningBatch:
         self.sequences: list[RunningSequence] = []
         self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
+        self.width: int | None = None
+        """The width of logits that suits all sequences; None where that is to be checked."""
 
     def add(self, sequence: RunningSequence) -> bool:
         """Let a sequence join; end it, and return False, where it cannot be sampled."""
@@ -40,33 +42,30 @@ class RunningBatch:
             sequence.generation.fail(_pipeline_error(sequence, error))
             return False
         self.sequences.append(sequence)
+        if sequence.generation.plan.width != self.width:
+            self.width = None
         return True
 
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
-        ended: list[RunningSequence] = []
-        for row in range(len(self.sequences) - 1, -1, -1):
-            if self.sequences[row].over:
-                ended.append(self.sequences[row])
-                self._remove(row)
+        ended = [item for item in self.sequences if item.over]
+        self.remove(ended)
         return ended
 
     def remove(self, sequences: Collection[RunningSequence]) -> None:
         """Let sequences leave, wherever they are."""
+        if not sequences:
+            return
         for row in range(len(self.sequences) - 1, -1, -1):
             if self.sequences[row] in sequences:
-                self._remove(row)
+                self.sampler.remove(row)
+                self.history.remove(row)
+                self.sequences[row] = self.sequences[-1]
+                self.sequences.pop()
 
     def clear(self) -> None:
         """Let all sequences leave."""
-        for row in range(len(self.sequences) - 1, -1, -1):
-            self._remove(row)
-
-    def _remove(self, row: int) -> None:
-        self.sampler.remove(row)
-        self.history.remove(row)
-        self.sequences[row] = self.sequences[-1]
-        self.sequences.pop()
+        self.remove(set(self.sequences))
 
 
 def draw_first(

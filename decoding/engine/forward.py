@@ -59,10 +59,12 @@ def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
     counts: of its new tokens.
     """
     sequences, width = batch.sequences, logits.shape[1]
-    for item in sequences:
-        plan = item.generation.plan
-        if plan.width != width:
-            fail([item.generation], other_width(plan, width))
+    if batch.width != width:
+        for item in sequences:
+            plan = item.generation.plan
+            if plan.width != width:
+                fail([item.generation], other_width(plan, width))
+        batch.width = width
     try:
         draw_next(batch, logits, counts)
     except Exception as error:  # out of memory, say

@@ -46,7 +46,7 @@ __all__ = ["AsyncEngine", "AsyncGeneration"]
 MOST_UNREAD_EVENTS = 4096
 """Events that wait for a reader at most, unless an `AsyncEngine` is told otherwise."""
 
-_SHORT = 4096
+SHORT_PROMPT = 4096
 """Characters or tokens of a prompt that are read faster than another thread is woken."""
 
 _Value = TypeVar("_Value")
@@ -400,7 +400,7 @@ class AsyncEngine:
 def _is_long(inputs: Inputs) -> bool:
     """Whether a prompt is read in another thread; what is no prompt is not."""
     try:
-        return len(inputs) > _SHORT
+        return len(inputs) > SHORT_PROMPT
     except TypeError:
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
@@ -28,6 +27,7 @@ class RunningSequence:
 
     __slots__ = (
         "_ahead",
+        "_jump",
         "_start",
         "generation",
         "held",
@@ -46,6 +46,7 @@ class RunningSequence:
         self.held: int | None = len(plan.prompt)
         self.samples: list[Sample] = []
         self._start = self.sampler.start()
+        self._jump = plan.jump
         # How many tokens there were when the grammar was asked, and what it forces after them.
         self._ahead: tuple[int, tuple[int, ...]] = (0, ())
         self.reset()
@@ -80,10 +81,11 @@ class RunningSequence:
 
     def look_ahead(self) -> None:
         """Find the tokens that the grammar forces next, within the budget."""
-        plan = self.generation.plan
-        if plan.jump is not None and not self.over:
+        jump = self._jump
+        if jump is not None and not self.over:
+            plan = self.generation.plan
             room = plan.ending.max_new_tokens - self.transcript.token_count
-            forced = plan.jump(self.token_ids[len(plan.prompt) :])[:room]
+            forced = jump(self.token_ids[len(plan.prompt) :])[:room]
             self._ahead = (len(self.samples), tuple(forced))
 
     def take(self, sample: Sample) -> None:
@@ -134,13 +136,17 @@ class Generation:
     timing: when it was submitted, started, wrote its first token and finished.
     backend: that drew the last token; None before the first.
     prefilled: what the model has seen of the prompt, before all of it; None for nothing.
+    joins_calls: whether its prompt may go through the model in one call with running sequences: not
+        after such a call has failed, so that no prompt fails it again and again.
     """
 
     __slots__ = (
         "_events",
+        "_shows_details",
         "_taken",
         "backend",
         "error",
+        "joins_calls",
         "plan",
         "prefill",
         "prefilled",
@@ -158,9 +164,11 @@ class Generation:
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
         self.prefilled: Prefilled | None = None
+        self.joins_calls = True
         self.backend: str | None = None
         self.timing = Timing.submit()
         self._events: list[StreamEvent] = []
+        self._shows_details = request.parameters.details
         self._taken = 0
 
     @property
@@ -230,31 +238,30 @@ class Generation:
 
     def progress(self, sequence: RunningSequence, text: str) -> None:
         """Note that a sequence has written one more token, which made `text` certain."""
-        if self.timing.first_token is None:
-            self.timing.write_token()
         sequences, transcript = self.sequences, sequence.transcript
+        if transcript.token_count == 1:
+            self.timing.write_token()
         if transcript.finish_reason is not None and all(
             item.transcript.finish_reason for item in sequences
         ):
             self.timing.finish()
             self.response = self._respond()
         if len(sequences) == 1:
-            wire_details = self.request.parameters.details
+            shows = self._shows_details
             self._events.append(
-                event_of(transcript, text, response=self.response, wire_details=wire_details)
+                event_of(transcript, text, response=self.response, wire_details=shows)
             )
 
     def _respond(self) -> Response:
         from decoding.engine.provenance import provenance_of
 
         asked = self.request.parameters
-        response = response_of(
+        return response_of(
             [item.transcript for item in self.sequences],
             input_length=len(self.plan.prompt),
             seeds=[item.sampler.seed for item in self.sequences],
             prompt_text=self.plan.prompt_text,
             prefill=self.prefill,
             wire_details=asked.details or asked.decoder_input_details,
+            provenance=provenance_of(self.request, self.plan, self.backend),
         )
-        made_with = provenance_of(self.request, self.plan, self.backend)
-        return replace(response, provenance=made_with)

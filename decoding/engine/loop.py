@@ -49,7 +49,8 @@ class Engine:
     - What fails ends its own request with a `DecodingError`. A model that raises for several
       prompts is asked for each of them alone. A model that raises in `extend` ends the requests
       of that call, as their states are lost; where prompts were in the call, it is asked for these
-      and for the running sequences apart, whose states are computed anew, and so from then on.
+      and for the running sequences apart, whose states are computed anew. Other prompts still
+      join such calls.
     - After an interrupt every request stands where its last token left it. Stepping on gives the
       tokens that an uninterrupted run gives: the model's states are rolled back, and where the
       interrupt left it unknown what a state holds, the state is computed anew.
@@ -97,9 +98,6 @@ class Engine:
         )
         kept = 0 if limits.takes_whole_prompts else self.prefix_tokens
         self._prefixes = PrefixStore(kept, limits.page_tokens)
-        # Whether parts of prompts go through the model in one call with running sequences: not any
-        # more after a call that failed, so that no prompt fails it again and again.
-        self._joins_calls = True
         self._queue = Queue(self.max_waiting)
         self._most_threads: int | None = None
         self._batch = RunningBatch()
@@ -272,7 +270,8 @@ class Engine:
             count = len(self._batch.sequences)
             started = prefill_beside(self._batch, beside, self._memory, self._arrivals)
             if started is None:
-                self._joins_calls = False
+                for share in beside:
+                    share.generation.joins_calls = False
                 self._drop_others()
             newcomers += started or ()
             for item in self._batch.sequences[count:]:
@@ -292,12 +291,14 @@ class Engine:
     def _beside(self, shares: Sequence[Share]) -> list[Share]:
         """The parts of prompts that go through the model in one call with running sequences."""
         running = self._batch.sequences
-        if not (shares and running and self._joins_calls) or any(item.forced for item in running):
+        if not (shares and running) or any(item.forced for item in running):
             return []
         return [
             share
             for share in shares
-            if (share.start > 0 or self._memory.starts) and not share.generation.plan.wants_prefill
+            if share.generation.joins_calls
+            and (share.start > 0 or self._memory.starts)
+            and not share.generation.plan.wants_prefill
         ]
 
     def _running(self) -> list[RunningSequence]:

@@ -101,6 +101,10 @@ def _any_of(characters: dict[str, int]) -> re.Pattern[str]:
     return re.compile(f"[{''.join(map(re.escape, sorted(characters)))}]" if characters else "(?!)")
 
 
+_EMPTY = _Automaton.of(())
+"""Most sequences have no stop string: they share it, and it stays in the processor's cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class StopStrings:
     """Compiled stop strings, shared by any number of sequences.
@@ -128,7 +132,8 @@ class StopStrings:
             expected = f"at most {MOST_STRINGS} strings of {MOST_CHARACTERS} characters in all"
             raise ParameterError("stop", strings, expected)
         object.__setattr__(self, "strings", tuple(strings))
-        object.__setattr__(self, "_automaton", _Automaton.of(self.strings))
+        automaton = _Automaton.of(self.strings) if self.strings else _EMPTY
+        object.__setattr__(self, "_automaton", automaton)
 
     def start(self, *, keep: bool = True) -> StopMatcher:
         """Follows a new text; `keep` as `StopMatcher` describes it."""

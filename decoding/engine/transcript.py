@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from decoding.engine.detokenizer import TokenText
 from decoding.engine.stopping import StopStrings
@@ -22,6 +23,9 @@ from decoding.wire.details import (
     Token,
     TopToken,
 )
+
+if TYPE_CHECKING:  # loaded with the first response
+    from decoding.wire.provenance import Provenance
 
 _new_token, _new_top_token = constructor_of(Token), constructor_of(TopToken)
 _new_event = constructor_of(StreamEvent)
@@ -54,6 +58,16 @@ class Transcript:
     begun: bytes with which the prompt ends inside a character. The text begins with the whole
         character, or with U+FFFD where the tokens do not complete it.
     """
+
+    __slots__ = (
+        "_ending",
+        "_pieces",
+        "_text",
+        "_tokens",
+        "_top_tokens",
+        "_vocabulary",
+        "finish_reason",
+    )
 
     def __init__(
         self, ending: Ending, vocabulary: Vocabulary | None, *, begun: bytes = b""
@@ -143,33 +157,18 @@ class Transcript:
 
     def _described(self, top: Sequence[Alternative]) -> tuple[TopToken, ...]:
         """The records of the likeliest tokens of a step."""
-        vocabulary, hidden = self._vocabulary, self._ending.eos_token_ids
-        if vocabulary is None:
-            return tuple(
-                [
-                    _new_top_token(
-                        item.token_id,
-                        "",
-                        item.processed_logprob,
-                        item.token_id in hidden,
-                        item.raw_logprob,
-                    )
-                    for item in top
-                ]
-            )
-        spelling = vocabulary.spelling
+        spelling, is_known = self._text.spelling, self._vocabulary is not None
         records: list[TopToken] = []
         for item in top:
-            token_id = item.token_id
-            spelled, text, special = spelling(token_id)
+            spelled, text, special = spelling(item.token_id)
             records.append(
                 _new_top_token(
-                    token_id,
+                    item.token_id,
                     text,
                     item.processed_logprob,
-                    special or token_id in hidden,
+                    special,
                     item.raw_logprob,
-                    spelled,
+                    spelled if is_known else None,
                 )
             )
         return tuple(records)
@@ -183,13 +182,14 @@ def response_of(
     prompt_text: str = "",
     prefill: tuple[PrefillToken, ...] = (),
     wire_details: bool = True,
+    provenance: Provenance | None = None,
 ) -> Response:
     """The response of finished sequences of one prompt: the likeliest, and the others beside it.
 
     transcripts: at least one, each with a `finish_reason`; the largest mean logprob wins.
     input_length: tokens of the prompt. seeds: what each was drawn with; None = all greedy.
     prompt_text: what is put in front of the texts. prefill: the prompt's tokens, where they are to
-        be seen. wire_details: whether the JSON has the details.
+        be seen. wire_details: whether the JSON has the details. provenance: what made them.
 
     Raises:
         ParameterError: there is no sequence, one has not finished, or seeds are of another number.
@@ -223,7 +223,9 @@ def response_of(
         top_tokens=winner.top_tokens,
     )
     text = prompt_text + winner.text
-    return Response(generated_text=text, details=details, wire_details=wire_details)
+    return Response(
+        generated_text=text, details=details, wire_details=wire_details, provenance=provenance
+    )
 
 
 def event_of(

@@ -64,7 +64,6 @@ class StartingModel(Protocol):
 
     def start(self) -> State:
         """Make the state of an empty sequence, to which `extend` appends a prompt."""
-        ...
 
 
 class CacheBudget(Protocol):

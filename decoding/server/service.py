@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
 
-from decoding.engine.front import AsyncEngine, AsyncGeneration
+from decoding.engine.front import SHORT_PROMPT, AsyncEngine, AsyncGeneration
 from decoding.engine.request import Request
 from decoding.errors import CancelledError, DecodingError
 from decoding.models.protocol import LanguageModel
@@ -36,9 +36,6 @@ PARENTS = ("traceparent", "tracestate")
 
 _LONG_BODY = 16_384
 """Bytes from which a body is decoded in another thread."""
-
-_LONG_TEXT = 4096
-"""Characters or tokens from which a prompt is read in another thread."""
 
 _Value = TypeVar("_Value")
 
@@ -137,7 +134,7 @@ class Service:
         size: its characters or tokens. compiles: whether a grammar is compiled with it, which is
             always done in the thread of those.
         """
-        if compiles or size > _LONG_TEXT:
+        if compiles or size > SHORT_PROMPT:
             return await self.front.in_thread(work, compiles=compiles)
         return work()
 

@@ -21,15 +21,12 @@ class Source(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Bytes to send; `b""` sends nothing. It ends where the stream ends, and never raises."""
-        ...
 
     def wake(self) -> None:
         """Let `chunks` go on, and give `b""` where nothing has come."""
-        ...
 
     def cancel(self) -> None:
         """Cancel: the client has disconnected."""
-        ...
 
 
 class EventStream:

@@ -18,19 +18,15 @@ class Format(Protocol):
 
     def first(self) -> str:
         """What comes before any token."""
-        ...
 
     def write(self, index: int, item: StreamEvent, /) -> str:
         """An event of the generation of this index."""
-        ...
 
     def failed(self, problem: Problem, /) -> bytes:
         """The end of a stream of which a generation has failed."""
-        ...
 
     def last(self, handles: Sequence[AsyncGeneration], /) -> bytes:
         """The end of a stream whose generations are complete."""
-        ...
 
 
 def event_stream(

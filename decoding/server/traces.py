@@ -35,4 +35,3 @@ class TraceSink(Protocol):
 
     def record(self, trace: RequestTrace, /) -> None:
         """Take the trace of a request that is over. Called in the event loop; must not block."""
-        ...

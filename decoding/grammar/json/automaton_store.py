@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,6 @@ from decoding.grammar.regular.work import remembered
 from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.segments import Segments
 from decoding.grammar.tokens.table import TokenTable
-from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar import layout, subsets
 from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
@@ -56,13 +55,22 @@ class Store:
     state. Such tokens stay inside the string, so the mask does not depend on the surrounding text.
     """
 
-    def __init__(self, tokens: TokenTable, masks: MaskCache, route: Route, scale: int = 1) -> None:
-        """scale: multiplies the memory that the automata may take."""
-        self.tokens, self.masks, self.route = tokens, masks, route
+    def __init__(
+        self,
+        tokens: TokenTable,
+        masks: MaskCache,
+        route: Route,
+        lock: AbstractContextManager[object],
+        scale: int = 1,
+    ) -> None:
+        """lock: of the machine; held by whoever adds or follows automata.
+
+        scale: multiplies the memory that the automata may take.
+        """
+        self.tokens, self.masks, self.route, self.lock = tokens, masks, route, lock
         self.dfa = LazyDfa(_ROOM, scale)
         self.segments = Segments(self.dfa)
         self._sweeps = route.sweeps(self.dfa, tokens)
-        self.lock = free_after_fork(threading.RLock())
         self.any_string = self.dfa.add_any_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}

@@ -57,11 +57,12 @@ class ByteAcceptor:
     @classmethod
     def of_expression(cls, store: Store, expression: Expression) -> ByteAcceptor:
         """The texts of a regular language."""
-        state = store.text(expression)
-        if state == layout.DEAD:
-            raise GrammarUnsatisfiableError("offset 0", "no text matches")
-        configurations = Configurations(store)
-        return cls(configurations, configurations.begin_text(state))
+        with store.lock:
+            state = store.text(expression)
+            if state == layout.DEAD:
+                raise GrammarUnsatisfiableError("offset 0", "no text matches")
+            configurations = Configurations(store)
+            return cls(configurations, configurations.begin_text(state))
 
     @classmethod
     def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> ByteAcceptor:
@@ -69,8 +70,9 @@ class ByteAcceptor:
 
         scale: frames may take `scale` times their usual memory.
         """
-        configurations = Configurations(store, style, scale)
-        return cls(configurations, configurations.begin_json(graph))
+        with store.lock:
+            configurations = Configurations(store, style, scale)
+            return cls(configurations, configurations.begin_json(graph))
 
     @property
     def needs_replacement(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from decoding.checks import checked_integer
 from decoding.errors import require
 from decoding.grammar.json.automaton_store import Store
@@ -9,6 +11,7 @@ from decoding.grammar.masking.routes import PREFERRED, Route
 from decoding.grammar.tokens.finder import TokenFinder
 from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.table import TokenTable
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar.loading import AUTOMATA
 
 MASKS_MEMORY = 1 << 27
@@ -23,7 +26,8 @@ class Machine:
         Llama 3's vocabulary. A mask that was dropped is computed again when it is asked for.
     route: how masks are computed; every route gives the same masks.
     Automata live as long as a grammar uses them. Grammars are compiled into one store until it
-    holds `automata.FULL` bytes, then into a new one.
+    holds `automata.FULL` bytes, then into a new one. Threads may share a machine: some compile
+    grammars while others follow texts.
     """
 
     def __init__(
@@ -39,7 +43,9 @@ class Machine:
         self.finder = TokenFinder(tokens)
         self.masks = MaskCache(masks_memory)
         self.route = route
-        self._store = Store(tokens, self.masks, route)
+        # One for all stores: a grammar's texts may be in several of them, and share its schema.
+        self._lock = free_after_fork(threading.RLock())
+        self._store = self._new_store()
 
     def __reduce__(self) -> tuple[object, ...]:
         """A pickle holds the vocabulary and the parameters, and no automata or masks."""
@@ -53,10 +59,13 @@ class Machine:
         """
         self.route.begin(AUTOMATA)
         if scale > 1:
-            return Store(self.tokens, self.masks, self.route, scale)
+            return self._new_store(scale)
         if self._store.is_full:
-            self._store = Store(self.tokens, self.masks, self.route)
+            self._store = self._new_store()
         return self._store
+
+    def _new_store(self, scale: int = 1) -> Store:
+        return Store(self.tokens, self.masks, self.route, self._lock, scale)
 
 
 def _machine(tokens: TokenTable, masks_memory: int, route: Route | None) -> Machine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,14 +13,20 @@ from starlette.types import ASGIApp
 
 from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
 from decoding.chat.messages import read_messages
-from decoding.engine.front import AsyncGeneration
 from decoding.models.chat_templates import chosen_template
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
 from decoding.server.streams import event_stream
-from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
+from decoding.server.v1.choices import (
+    best,
+    head,
+    parameters_of,
+    seeded,
+    used_tokens,
+    with_length,
+)
 from decoding.server.v1.stream import ChunkFormat
 from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, usage
@@ -116,7 +121,7 @@ def _whole(service: Service, account: Account, prepared: Prepared, body: ChatBod
         _choice(index, prepared.message(response), response, body)
         for index, response in enumerate(responses)
     ]
-    used = usage(*_used(account.handles))
+    used = usage(*used_tokens(account.handles, body.best_of))
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "chat.completion", "chatcmpl")
@@ -151,7 +156,7 @@ def _choice(index: int, message: ChatMessage, response: Response, body: ChatBody
 def _stream(service: Service, account: Account, prepared: Prepared, body: ChatBody) -> EventStream:
     said = head(service, body, "chat.completion.chunk", "chatcmpl")
     writer = _ChatWriter(said, prepared, body)
-    used = _used if body.include_usage else None
+    used = partial(used_tokens, each=body.best_of) if body.include_usage else None
     form = ChunkFormat(writer, used)
     return event_stream(service, account, form, characters=_characters(body))
 
@@ -219,11 +224,6 @@ def _fields(delta: ChatDelta) -> dict[str, Any]:
     if call.name is not None:
         said["function"] = {"name": call.name, **function}
     return {"tool_calls": [said]}
-
-
-def _used(handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
-    responses = [item.generation.result() for item in handles]
-    return responses[0].input_length, sum(item.generated_tokens for item in responses)
 
 
 def _characters(body: ChatBody) -> int:

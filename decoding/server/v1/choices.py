@@ -91,6 +91,16 @@ def best(handles: Sequence[AsyncGeneration], n: int) -> list[Response]:
     return responses if n == len(responses) else sorted(responses, key=_score, reverse=True)[:n]
 
 
+def used_tokens(handles: Sequence[AsyncGeneration], each: int) -> tuple[int, int]:
+    """The numbers of tokens of all prompts and of all answers.
+
+    each: how many generations, one after the other, are of one prompt.
+    """
+    responses = [handle.generation.result() for handle in handles]
+    prompts = sum(item.input_length for item in responses[::each])
+    return prompts, sum(item.generated_tokens for item in responses)
+
+
 def _score(response: Response) -> float:
     tokens = response.tokens
     return sum(token.logprob for token in tokens) / max(1, len(tokens))

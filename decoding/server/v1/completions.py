@@ -18,7 +18,14 @@ from decoding.server.problems import Problem, ProblemError, invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
 from decoding.server.streams import event_stream
-from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
+from decoding.server.v1.choices import (
+    best,
+    head,
+    parameters_of,
+    seeded,
+    used_tokens,
+    with_length,
+)
 from decoding.server.v1.stream import ChunkFormat
 from decoding.wire.openai.answers import answer, usage
 from decoding.wire.openai.completions import CompletionChunks, completion_choice
@@ -98,7 +105,7 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
         for index, group in enumerate(groups)
         for place, response in enumerate(best(group, body.n))
     ]
-    used = usage(*_used(body, account.handles))
+    used = usage(*used_tokens(account.handles, body.best_of))
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "text_completion", "cmpl")
@@ -111,7 +118,7 @@ def _stream(service: Service, account: Account, body: CompletionBody) -> EventSt
     writer = CompletionChunks(
         said, prompts, logprobs=body.logprobs, include_usage=body.include_usage
     )
-    used = partial(_used, body) if body.include_usage else None
+    used = partial(used_tokens, each=body.best_of) if body.include_usage else None
     form = ChunkFormat(writer, used)
     return event_stream(service, account, form, characters=_characters(body))
 
@@ -122,12 +129,6 @@ def _groups(
     """The generations of each prompt."""
     size = body.best_of
     return [handles[start : start + size] for start in range(0, len(handles), size)]
-
-
-def _used(body: CompletionBody, handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
-    responses = [item.generation.result() for item in handles]
-    prompts = sum(item.input_length for item in responses[:: body.best_of])
-    return prompts, sum(item.generated_tokens for item in responses)
 
 
 def _characters(body: CompletionBody) -> int:

@@ -23,11 +23,9 @@ class Writer(Protocol):
 
     def first(self) -> str:
         """The chunks before any token."""
-        ...
 
     def write(self, index: int, item: StreamEvent, /) -> str:
         """The chunks of an event of the choice of this index."""
-        ...
 
 
 class ChunkFormat:

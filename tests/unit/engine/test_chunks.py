@@ -117,7 +117,7 @@ def test_a_prompt_goes_through_in_one_call_with_running_sequences() -> None:
     assert ids(running.result()) == ids(alone([5], max_new_tokens=6, seed=1))
 
 
-def test_a_prompt_that_fails_a_common_call_ends_alone_and_none_joins_a_call_again() -> None:
+def test_a_prompt_that_fails_a_common_call_ends_alone() -> None:
     cached = Starting()
     engine = Engine(LanguageModel(forward=cached))
     asked = GenerationParameters(max_new_tokens=9, seed=1)
@@ -132,14 +132,35 @@ def test_a_prompt_that_fails_a_common_call_ends_alone_and_none_joins_a_call_agai
         assert ids(generation.result()) == ids(
             alone(list(generation.plan.prompt), max_new_tokens=9, seed=1)
         )
+    assert not cached.live
+
+
+def test_only_the_prompts_of_a_common_call_that_failed_go_apart() -> None:
+    cached = Starting()
+    engine = Engine(LanguageModel(forward=cached), prefill_chunk=8)
+    asked = GenerationParameters(max_new_tokens=30, seed=1)
     running = [engine.submit(Request([item], asked)) for item in (5, 6)]
     engine.step()
-    cached.taken.clear()
-    engine.submit(Request([7], asked))
+    engine.submit(Request([12, 13], asked))
+    beside = engine.submit(Request(long_prompt(20), asked))
     engine.step()
-    assert cached.taken == [("prefill", [1]), ("extend", [1, 1])]
+    cached.taken.clear()
+    engine.step()
+    anew = [("prefill", [1]), ("prefill", [1])]
+    assert cached.taken == [*anew, ("prefill", [6]), ("extend", [1, 1])]
+    later = engine.submit(Request([7], asked))
+    cached.taken.clear()
+    while not later.sequences:
+        engine.step()
+    # The chunks of the prompt that was in the call that failed go apart; the new prompt does not.
+    parts = [[8], [1, 1], [6], [1, 1, 1]]
+    assert cached.taken == [("extend", lengths) for lengths in parts]
     while engine.busy:
         engine.step()
+    for generation in (*running, beside, later):
+        assert ids(generation.result()) == ids(
+            alone(list(generation.plan.prompt), max_new_tokens=30, seed=1)
+        )
     assert not cached.live
 
 

@@ -140,11 +140,17 @@ def test_answers_to_gets_are_described(served: Served, document: Node) -> None:
 
 @pytest.mark.nightly
 def test_schemathesis_finds_nothing(served: Served) -> None:
+    # In tests the first request that needs kernels compiles them, which takes minutes.
+    grammar = {"type": "json", "value": {"type": "object"}}
+    asked = {"inputs": "x", "parameters": {"max_new_tokens": 2, "grammar": grammar}}
+    assert served.post("/generate", asked, timeout=600).status_code == 200
     command = [
         sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
         f"{served.url}/openapi.json", "--checks", "all", "--no-color", "--max-examples", "50",
         # A described body may still be too long for the model, and a wrong one may say nothing.
         "--exclude-checks", "positive_data_acceptance,negative_data_rejection",
+        # By default 10 seconds. 128 prompts of 100 tokens may take as long beside other programs.
+        "--request-timeout", "120", "--max-response-time", "120",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout[-5000:]
