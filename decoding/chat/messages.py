@@ -62,12 +62,12 @@ def _joined(parts: Sequence[object], path: str) -> str:
     return "".join(texts)
 
 
-def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_parsed_arguments(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Messages with the arguments of tool calls parsed from JSON text to objects, for templates."""
     return [
         {**message, "tool_calls": [_parsed(call) for call in message["tool_calls"]]}
         if isinstance(message.get("tool_calls"), list)
-        else message
+        else dict(message)
         for message in messages
     ]
 
@@ -86,23 +86,51 @@ def _parsed(call: object) -> object:
     return {**call, "function": {**function, "arguments": value}}
 
 
-def instructed(
-    messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]], form: ToolFormat
-) -> list[dict[str, Any]]:
-    """Messages for a template without tools: tools, calls and results are written as texts.
+def with_known_roles(messages: Sequence[dict[str, Any]], template: str) -> list[dict[str, Any]]:
+    """Messages of the role `developer` as `system`, its older name, which most templates know."""
+    if "developer" in template:
+        return list(messages)
+    return [
+        {**message, "role": "system"} if message.get("role") == "developer" else message
+        for message in messages
+    ]
 
-    The system message explains the tools; calls of the assistant become text, and results of tools
-    become messages of the user.
-    """
+
+def with_contents(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Messages in which the assistant's have a content, which is empty where they had none."""
+    return [
+        {**message, "content": ""}
+        if message.get("role") == "assistant" and message.get("content") is None
+        else message
+        for message in messages
+    ]
+
+
+def has_calls(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a message has tool calls."""
+    return any(message.get("tool_calls") for message in messages)
+
+
+def instructed(
+    messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Messages for a template without tools: the system message explains the tools."""
     lines = "\n".join(json.dumps(plain(tool), ensure_ascii=False) for tool in tools)
     instruction = _INSTRUCTION.format(tools=lines)
-    said = [_as_text(message, form) for message in messages]
-    first = said[0] if said else {}
+    first = messages[0] if messages else {}
     if first.get("role") != "system":
-        return [{"role": "system", "content": instruction}, *said]
+        return [{"role": "system", "content": instruction}, *messages]
     content = first.get("content")
     joined = f"{content}\n\n{instruction}" if content else instruction
-    return [{**first, "content": joined}, *said[1:]]
+    return [{**first, "content": joined}, *messages[1:]]
+
+
+def as_text(messages: Sequence[dict[str, Any]], form: ToolFormat) -> list[dict[str, Any]]:
+    """Messages for a template without tools: calls and results are written as texts.
+
+    Calls of the assistant become its text, and results of tools become messages of the user.
+    """
+    return [_as_text(message, form) for message in messages]
 
 
 def _as_text(message: dict[str, Any], form: ToolFormat) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
     """Check a request's tools, and return the functions that they describe.
 
     tools: `{"type": "function", "function": {"name", "description", "parameters"}}` each; a bare
-        function is taken as well. Without `parameters` a function takes no arguments.
+        function is taken as well, and `arguments`, TGI's name of `parameters`. Without either a
+        function takes no arguments.
 
     Raises:
         ParameterError: a tool has another shape, a name is no text of 1 to 256 characters, or two
@@ -80,17 +81,18 @@ def _tool(function: Mapping[str, Any], path: str) -> Tool:
     name = function.get("name")
     legal = isinstance(name, str) and 0 < len(name) <= MOST_CHARACTERS and is_spelled(name)
     require(f"{path}.name", name, legal, f"text of 1 to {MOST_CHARACTERS} characters")
-    parameters = function.get("parameters")
+    name_of_schema = "parameters" if function.get("parameters") is not None else "arguments"
+    parameters = function.get(name_of_schema)
     if parameters is None:
         parameters = {"type": "object", "properties": {}}
     try:
         text = json_object_text(parameters)
     except ValueError as error:
         expected = f"a JSON Schema that is an object ({error})"
-        raise ParameterError(f"{path}.parameters", parameters, expected) from error
+        raise ParameterError(f"{path}.{name_of_schema}", parameters, expected) from error
     kind = loads(text).get("type", "object")
     legal = kind == "object" or (isinstance(kind, list) and "object" in kind)
-    require(f"{path}.parameters.type", kind, legal, "object")
+    require(f"{path}.{name_of_schema}.type", kind, legal, "object")
     return Tool(str(name), text)
 
 

@@ -33,7 +33,8 @@ _OPENAI_TYPES = {
     500: "server_error",
     503: "server_error",
 }
-_FIELD = re.compile(r"`(\w+)`|type: ([\w.\[\]]+): ")
+_FIELD = re.compile(r"^([\w.\[\]]+) (?:must|cannot) be |`(\w+)`|type: ([\w.\[\]]+): ")
+"""The field that a text is about: in the library's words, in TGI's rules, in serde's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +132,4 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901
 
 def _param(text: str) -> str | None:
     found = _FIELD.search(text)
-    return None if found is None else (found[1] or found[2]).removeprefix("parameters.")
+    return None if found is None else found[found.lastindex or 0].removeprefix("parameters.")

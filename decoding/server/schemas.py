@@ -99,8 +99,11 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     }
     most = settings.max_choices
     further = {name: item for name, item in parameters["properties"].items() if name in FURTHER}
+    bias = further["logit_bias"]
+    biases = _list(bias["additionalProperties"], maxItems=width)
     common = {
         **further,
+        "logit_bias": {"anyOf": [bias, biases], "description": bias["description"]},
         "model": optional(_TEXT),
         "max_tokens": optional(between(1, _U32, "integer")),
         "temperature": optional(between(0.0, LARGEST)),

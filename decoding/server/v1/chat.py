@@ -13,9 +13,8 @@ from starlette.responses import Response as HttpResponse
 from starlette.types import ASGIApp
 
 from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
-from decoding.chat.messages import read_messages
+from decoding.chat.conversation import read_conversation
 from decoding.engine.front import AsyncGeneration
-from decoding.models.chat_templates import chosen_template
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
@@ -27,7 +26,7 @@ from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, usage
 from decoding.wire.openai.logprobs import Shown, chat_logprobs, shown_tokens
 from decoding.wire.openai.requests import ChatBody, read_chat_body
-from decoding.wire.spans import token_spans
+from decoding.wire.spans import spans_of
 
 _MESSAGE_SIZE = 64
 """Characters that take as long to be rendered as a message without any."""
@@ -68,22 +67,19 @@ async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
 
 
 def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
-    # Imported here because jinja2 comes with an extra.
-    from decoding.models.chat import render_chat
-
-    model = service.model
-    if model.tokenizer is None or not (model.chat_template or model.chat_templates):
-        raise invalid("the model has no chat template")
-    _, template = chosen_template(model, body.chat_template, has_tools=bool(body.tools))
-    opened = body.add_generation_prompt
-    text = render_chat(
-        read_messages(body.messages),
-        template,
-        {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
-        not body.continue_final_message if opened is None else opened,
+    chat = read_conversation(
+        service.model,
+        body.messages,
+        tools=body.tools,
+        tool_choice=body.tool_choice,
+        variables=body.variables,
+        chat_template=body.chat_template,
+        add_generation_prompt=body.add_generation_prompt,
         continue_final_message=body.continue_final_message,
     )
-    spans = token_spans(model.tokenizer, text, add_special_tokens=False)
+    text = chat.text()
+    assert service.model.tokenizer is not None  # or there is no conversation
+    spans = spans_of(service.model.tokenizer, text, chat.token_ids())
     return {"tokenize_response": spans, "templated_text": text}
 
 
@@ -95,7 +91,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         service.model,
         body.messages,
         tools=body.tools,
-        tool_choice="auto" if body.tool_choice is None else body.tool_choice,
+        tool_choice=body.tool_choice,
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,
