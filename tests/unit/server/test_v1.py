@@ -268,6 +268,28 @@ def test_completions_echo_and_show_logprobs(served: Served) -> None:
     assert all(len(step) <= 2 for step in plain["logprobs"]["top_logprobs"])
 
 
+@pytest.mark.parametrize("most", [0, 1, 5])
+def test_alternatives_are_told_of_the_prompt_and_hold_the_token_itself(
+    served: Served, most: int
+) -> None:
+    # lm-evaluation-harness asks so for likelihoods, and looks whether a token is the likeliest.
+    asked = {"prompt": "abc", "max_tokens": 3, "seed": 4, "logprobs": most, "echo": True}
+    shown = served.post(TEXT, asked).json()["choices"][0]["logprobs"]
+    if not most:
+        assert shown["top_logprobs"] is None
+        return
+    assert shown["top_logprobs"][0] is None
+    steps = list(zip(shown["tokens"], shown["token_logprobs"], shown["top_logprobs"], strict=True))
+    for token, logprob, step in steps[1:]:
+        assert step[token] >= logprob  # several tokens may be U+FFFD
+        assert most <= len(step) <= most + 1 or "\ufffd" in step
+        assert list(step.values())[:most] == sorted(step.values(), reverse=True)[:most]
+    [likely] = generate(
+        hashed(), "ab", GenerationParameters(max_new_tokens=1, top_n_tokens=1)
+    ).top_tokens
+    assert next(iter(steps[2][2].values())) == pytest.approx(likely[0].raw_logprob, abs=1e-5)
+
+
 def test_completions_stream(served: Served) -> None:
     chunks = stream(served, TEXT, prompt=["abc", "x"], temperature=0)
     texts = ["", ""]
