@@ -128,6 +128,7 @@ def read_conversation(
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     tool_choice: ToolChoice | None = "auto",
+    tool_prompt: str | None = None,
     parallel_tool_calls: bool | None = None,
     documents: Sequence[Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
@@ -156,7 +157,7 @@ def read_conversation(
     if form.instructed:
         said = as_text(with_parsed_arguments(said), form)
         if told:
-            said, told = instructed(said, told), ()
+            said, told = instructed(said, told, tool_prompt), ()
     return Conversation(
         model=model,
         template_name=template_name,

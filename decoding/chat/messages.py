@@ -13,7 +13,9 @@ from decoding.models.chat_messages import plain
 Messages: TypeAlias = str | Sequence[Mapping[str, Any]]
 """Messages; a string is one user message."""
 
-_INSTRUCTION = """You may call functions. They are listed here, one JSON object a line:
+_TOOL_PROMPT = "You may call functions."
+
+_INSTRUCTION = """{prompt} They are listed here, one JSON object a line:
 <tools>
 {tools}
 </tools>
@@ -112,11 +114,16 @@ def has_calls(messages: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def instructed(
-    messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]]
+    messages: Sequence[dict[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    tool_prompt: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Messages for a template without tools: the system message explains the tools."""
+    """Messages for a template without tools: the system message explains the tools.
+
+    tool_prompt: what stands before the list of tools; None for one sentence.
+    """
     lines = "\n".join(json.dumps(plain(tool), ensure_ascii=False) for tool in tools)
-    instruction = _INSTRUCTION.format(tools=lines)
+    instruction = _INSTRUCTION.format(prompt=tool_prompt or _TOOL_PROMPT, tools=lines)
     first = messages[0] if messages else {}
     if first.get("role") != "system":
         return [{"role": "system", "content": instruction}, *messages]

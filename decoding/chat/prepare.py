@@ -75,6 +75,7 @@ def prepare(
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     tool_choice: ToolChoice | None = "auto",
+    tool_prompt: str | None = None,
     parallel_tool_calls: bool | None = None,
     response_format: Mapping[str, Any] | None = None,
     documents: Sequence[Mapping[str, Any]] | None = None,
@@ -94,6 +95,8 @@ def prepare(
     tool_choice: "none" (the model is told of no tools), "auto" (free text in which a call may
         begin), "required" (calls and nothing else), or the one to call: an object that names it,
         or its name.
+    tool_prompt: what stands before the list of tools, where the template does not know tools and a
+        system message explains them; None for one sentence.
     parallel_tool_calls: whether an answer may have several calls; None leaves that to the format.
     response_format: see `read_response_format`; it applies behind the reasoning. Beside tools and
         "auto" an answer is calls or has that format.
@@ -125,6 +128,7 @@ def prepare(
         messages,
         tools=tools,
         tool_choice=tool_choice,
+        tool_prompt=tool_prompt,
         parallel_tool_calls=parallel_tool_calls,
         documents=documents,
         variables=variables,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.bounded_repr import bounded
 from decoding.errors import ParameterError, ServerError, shown
 from decoding.parameters import GenerationParameters
+from decoding.typing import Anything
 
 if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
     from decoding.chat import ChatDelta
@@ -93,17 +94,25 @@ def _deltas(lines: Iterable[bytes]) -> Iterator[ChatDelta]:
         except (ValueError, RecursionError) as error:
             got = f"{shown(data)} ({bounded(str(error))})"
             raise ServerError(f"the server must send JSON, got {got}") from None
+        if not isinstance(event, dict):
+            raise ServerError(f"the server must send JSON objects, got {shown(data)}")
         if event.get("error"):
             raise ServerError(f"the server says: {_problem(data)}")
-        for choice in event.get("choices") or ():
-            delta = choice.get("delta") or {}
-            if delta.get("reasoning_content"):
-                yield ChatDelta(reasoning_content=delta["reasoning_content"])
-            if delta.get("content"):
-                yield ChatDelta(content=delta["content"])
+        for choice in _objects(event.get("choices")):
+            for delta in _objects([choice.get("delta")]):
+                reasoning, content = delta.get("reasoning_content"), delta.get("content")
+                if isinstance(reasoning, str) and reasoning:
+                    yield ChatDelta(reasoning_content=reasoning)
+                if isinstance(content, str) and content:
+                    yield ChatDelta(content=content)
             finished = finished or bool(choice.get("finish_reason"))
     if not finished:
         raise ServerError("the server ended the answer without finishing it")
+
+
+def _objects(value: Anything) -> list[dict[str, Any]]:  # JSON
+    """The objects in what should be a list of them."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _problem(body: bytes) -> str:

@@ -153,6 +153,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
                 ),
             ]
         },
+        "tool_prompt": optional(_TEXT),
         "parallel_tool_calls": optional(_FLAG),
         "response_format": _RESPONSE_FORMAT,
         "chat_template": optional(_TEXT),

@@ -42,6 +42,7 @@ class ChatBody(Common):
     messages: str | Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]]
     tool_choice: str | Mapping[str, Any] | None
+    tool_prompt: str | None
     parallel_tool_calls: bool | None
     response_format: Mapping[str, Any] | None
     variables: Mapping[str, Any]
@@ -99,6 +100,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         messages=messages,
         tools=fields.objects("tools") or (),
         tool_choice=choice,
+        tool_prompt=fields.text("tool_prompt"),
         parallel_tool_calls=fields.optional_flag("parallel_tool_calls"),
         response_format=fields.mapping("response_format"),
         variables=variables,

@@ -96,7 +96,7 @@ def server() -> Iterator[str]:
     made.server_close()
 
 
-def chunk(finish: str | None = None, **delta: str) -> dict[str, Any]:
+def chunk(finish: str | None = None, **delta: object) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
@@ -128,6 +128,13 @@ def test_a_server_answers(
         (200, [chunk(content="a"), {"error": {"message": "broke"}}], "broke"),
         (200, [chunk(content="a"), {"error": "broke", "error_type": "generation"}], "broke"),
         (200, ["{"], "must send JSON"),
+        (200, ["5"], "must send JSON objects"),
+        (
+            200,
+            [{"choices": [5]}, {"choices": {}}, {"choices": [{"delta": 5}]}],
+            "without finishing",
+        ),
+        (200, [chunk(content=5)], "without finishing"),
     ],
 )
 def test_a_server_that_fails_ends_it_with_code_1(

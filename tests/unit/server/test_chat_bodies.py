@@ -72,6 +72,15 @@ def test_a_history_of_calls_is_told_also_where_no_tools_are_offered(strict: Serv
     assert text == expected
 
 
+def test_tool_prompt_stands_before_the_list_of_tools(strict: Served) -> None:
+    body = {"messages": "Hi", "tools": TOOLS, "tool_prompt": "Pull a lever."}
+    text = strict.post("/chat_tokenize", body).json()["templated_text"]
+    assert text.startswith("[system]Pull a lever. They are listed here")
+    answer = strict.post(CHAT, {**body, "max_tokens": 1})
+    assert answer.json()["usage"]["prompt_tokens"] == len(text)
+    assert strict.post(CHAT, {**body, "tool_prompt": 5}).status_code == 422
+
+
 def test_a_user_who_says_nothing_is_refused(strict: Served) -> None:
     answer = strict.post(CHAT, {"messages": [{"role": "user", "content": None}]})
     assert answer.status_code == 422
