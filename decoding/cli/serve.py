@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from decoding.cli.model_flags import ADAPTERS_HELP, ADAPTERS_METAVAR
 from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
 from decoding.typing import Anything
+from decoding.watermark.presets import tgi
 from decoding.wire.rules import WireLimits
 
 if TYPE_CHECKING:  # other commands should not wait for it
@@ -35,12 +37,30 @@ some."""
 
 
 class _Flag:
-    """One setting: its flag and its variable have the same name."""
+    """One setting: its flag and its variable have the same name.
+
+    low, high: the ends of the range of a number.
+    """
 
     def __init__(
-        self, kind: Callable[[str], Any], default: object, text: str, metavar: str | None = None
+        self,
+        kind: Callable[[str], Any],
+        default: object,
+        text: str,
+        metavar: str | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
     ) -> None:
         self.kind, self.default, self.text, self.metavar = kind, default, text, metavar
+        self.low, self.high = low, high
+
+    def check(self, name: str, value: object) -> None:
+        """Raise `ParameterError` for a number outside the range; NaN is in none."""
+        if isinstance(value, int | float) and not self.low <= value <= self.high:
+            least = f"at least {self.low}"
+            expected = least if math.isinf(self.high) else f"from {self.low} to {self.high}"
+            raise ParameterError(name, value, expected)
 
 
 def _bool(text: str) -> bool:
@@ -63,18 +83,28 @@ _FLAGS: Mapping[str, _Flag] = {
     "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
     "adapters": _Flag(str, None, ADAPTERS_HELP, ADAPTERS_METAVAR),
     "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
-    "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
-    "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),
-    "max_best_of": _Flag(int, 2, "largest best_of", "N"),
-    "max_stop_sequences": _Flag(int, 4, "most stop sequences", "N"),
-    "max_top_n_tokens": _Flag(int, 5, "largest top_n_tokens", "N"),
-    "max_input_tokens": _Flag(int, None, "longest prompt; default: the context less one", "N"),
-    "max_total_tokens": _Flag(int, None, "longest prompt and text; default: the context", "N"),
-    "max_client_batch_size": _Flag(int, 4, "most prompts of one request to /v1/completions", "N"),
-    "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
-    "prefill_chunk": _Flag(int, 512, "most prompt tokens of a step beside running ones", "N"),
-    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N"),
-    "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
+    "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N", low=0, high=65_535),
+    "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N", low=1),
+    "max_best_of": _Flag(int, 2, "largest best_of", "N", low=1),
+    "max_stop_sequences": _Flag(int, 4, "most stop sequences", "N", low=0),
+    "max_top_n_tokens": _Flag(int, 5, "largest top_n_tokens", "N", low=0),
+    "max_input_tokens": _Flag(
+        int, None, "longest prompt; default: the context less one", "N", low=1
+    ),
+    "max_total_tokens": _Flag(
+        int, None, "longest prompt and text; default: the context", "N", low=2
+    ),
+    "max_client_batch_size": _Flag(
+        int, 4, "most prompts of one request to /v1/completions", "N", low=1
+    ),
+    "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N", low=1),
+    "prefill_chunk": _Flag(
+        int, 512, "most prompt tokens of a step beside running ones", "N", low=1
+    ),
+    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N", low=0),
+    "payload_limit": _Flag(
+        int, 2_000_000, "bytes of a body; more are answered with 413", "N", low=1
+    ),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
     "cors_allow_origin": _Flag(
         _list, (), "origins that may ask, with commas; default: all", "URLS"
@@ -88,7 +118,9 @@ _FLAGS: Mapping[str, _Flag] = {
     "otlp_service_name": _Flag(str, "decoding", "the service's name in spans", "NAME"),
     "watermark_gamma": _Flag(float, None, "of TGI's watermark; default: 0.5", "G"),
     "watermark_delta": _Flag(float, None, "of TGI's watermark; default: 2.0", "D"),
-    "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
+    "shutdown_timeout": _Flag(
+        float, 30.0, "seconds that requests go on after SIGTERM", "S", low=0, high=10**9
+    ),
 }
 
 
@@ -116,27 +148,32 @@ def _help(flag: _Flag) -> str:
 
 
 def _variable(name: str) -> str | None:
-    """The variable of a setting's name, where somebody has set it for the server.
+    """The variable of a setting's name, where somebody has set it for the server; empty is unset.
 
     Shells and container runtimes put the machine's own name into HOSTNAME. A server that took it
     for its address would not be found at 127.0.0.1.
     """
-    value = os.environ.get(name.upper())
+    value = os.environ.get(name.upper()) or None
     return None if name == "hostname" and value == socket.gethostname() else value
 
 
 def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
-    """The value of each setting: of the flag, else the environment variable, else the default."""
+    """The value of each setting: of the flag, else the environment variable, else the default.
+
+    Raises:
+        ParameterError: a value is none of its setting, or outside its range.
+    """
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
         value = getattr(asked, name)
-        variable = _variable(name)
+        option, variable = f"--{name.replace('_', '-')}", _variable(name)
         if value is None and variable is not None:
             try:
                 value = flag.kind(variable)
             except ValueError as error:
-                expected = f"a value that the flag takes: --{name.replace('_', '-')}"
+                expected = f"a value that the flag takes: {option}"
                 raise ParameterError(name.upper(), variable, expected) from error
+        flag.check(option if getattr(asked, name) is not None else name.upper(), value)
         found[name] = flag.default if value is None else value
     return found
 
@@ -151,6 +188,7 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
     for name in ("watermark_gamma", "watermark_delta"):
         if given[name] is not None:
             os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
+    tgi()  # raises; else the first request with a watermark would
     model = load(
         given["model_id"],
         dtype=given["dtype"],
