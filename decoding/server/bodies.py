@@ -73,6 +73,8 @@ def decode(body: bytes) -> Anything:  # JSON
         _check_depth(value, _DEEPEST)
     except (ValueError, RecursionError) as error:
         reason = "recursion limit exceeded" if isinstance(error, RecursionError) else str(error)
+        if "integer string conversion" in reason:  # an advice to Python programs
+            reason = "number out of range"
         _refuse(400, f"Failed to parse the request body as JSON: {reason[:200]}")
     return value
 

@@ -85,6 +85,15 @@ _FUNCTION = _object(
 )
 _TOOL = _object({"type": {"const": "function"}, "function": _FUNCTION}, ("type", "function"))
 
+_NAMED_TOOL = _object(
+    {"type": {"const": "function"}, "function": _object({"name": _TEXT}, ("name",))},
+    ("type", "function"),
+)
+_ALLOWED_TOOLS = _object(
+    {"mode": {"enum": ["auto", "required"]}, "tools": _list(_NAMED_TOOL, minItems=1)},
+    ("mode", "tools"),
+)
+
 
 def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     """JSON Schemas of request bodies, by the names of TGI's types.
@@ -144,12 +153,10 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
             "anyOf": [
                 {"type": "null"},
                 {"enum": ["none", "auto", "required"]},  # and a tool's name, as in TGI
+                _NAMED_TOOL,
                 _object(
-                    {
-                        "type": {"const": "function"},
-                        "function": _object({"name": _TEXT}, ("name",)),
-                    },
-                    ("type", "function"),
+                    {"type": {"const": "allowed_tools"}, "allowed_tools": _ALLOWED_TOOLS},
+                    ("type", "allowed_tools"),
                 ),
             ]
         },

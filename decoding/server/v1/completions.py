@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from decoding.server.sse import EventStream
 from decoding.server.streams import event_stream
 from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
 from decoding.server.v1.stream import ChunkFormat
+from decoding.wire.details import Response
 from decoding.wire.openai.answers import answer, usage
 from decoding.wire.openai.completions import CompletionChunks, completion_choice
 from decoding.wire.openai.requests import CompletionBody, Prompt, read_completion_body
@@ -63,6 +65,8 @@ def _requests(service: Service, body: CompletionBody) -> list[Request]:
         more["return_full_text"] = True
         # A stream shows no logprobs of the prompt, as TGI's does not.
         more["decoder_input_details"] = body.logprobs is not None and not body.stream
+    if body.only_echoes:
+        more["max_new_tokens"] = 1  # no request has none; it is not shown
     parameters = parameters_of(service, body, more)
     return [_request(service, prompt, parameters) for prompt in body.prompts]
 
@@ -91,7 +95,7 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
     choices = [
         completion_choice(
             index * body.n + place,
-            response,
+            _prompt_of(response, group[place]) if body.only_echoes else response,
             logprobs=body.logprobs,
             prompt_text=group[place].generation.plan.prompt_text,
         )
@@ -103,6 +107,13 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
     account.succeed()
     said = head(service, body, "text_completion", "cmpl")
     return json_response(answer(said, choices, used), headers=headers)
+
+
+def _prompt_of(response: Response, handle: AsyncGeneration) -> Response:
+    """A response that shows no generated token."""
+    details = replace(response.details, tokens=(), top_tokens=())
+    text = handle.generation.plan.prompt_text
+    return replace(response, generated_text=text, details=details)
 
 
 def _stream(service: Service, account: Account, body: CompletionBody) -> EventStream:
@@ -127,7 +138,8 @@ def _groups(
 def _used(body: CompletionBody, handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
     responses = [item.generation.result() for item in handles]
     prompts = sum(item.input_length for item in responses[:: body.best_of])
-    return prompts, sum(item.generated_tokens for item in responses)
+    generated = 0 if body.only_echoes else sum(item.generated_tokens for item in responses)
+    return prompts, generated
 
 
 def _characters(body: CompletionBody) -> int:

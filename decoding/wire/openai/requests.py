@@ -62,6 +62,11 @@ class CompletionBody(Common):
     prompts: Sequence[Prompt]
     echo: bool
 
+    @property
+    def only_echoes(self) -> bool:
+        """Whether no token is to be generated: the prompts are to be scored."""
+        return self.echo and not self.stream and self.sampling.get("max_new_tokens") == 0
+
 
 def read_chat_body(body: object, *, most: int) -> ChatBody:
     """Check a decoded JSON body of `/v1/chat/completions` and read it into a `ChatBody`.

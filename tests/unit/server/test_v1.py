@@ -268,6 +268,19 @@ def test_completions_echo_and_show_logprobs(served: Served) -> None:
     assert all(len(step) <= 2 for step in plain["logprobs"]["top_logprobs"])
 
 
+def test_a_completion_that_only_echoes_scores_its_prompts(served: Served) -> None:
+    asked = {"prompt": ["abc", "xy"], "temperature": 0, "logprobs": 2, "echo": True}
+    found = served.post(TEXT, {**asked, "max_tokens": 0}).json()
+    longer = served.post(TEXT, {**asked, "max_tokens": 1}).json()
+    assert [choice["text"] for choice in found["choices"]] == ["abc", "xy"]
+    assert found["usage"] == {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}
+    for choice, other in zip(found["choices"], longer["choices"], strict=True):
+        assert choice["finish_reason"] == "length"
+        assert choice["logprobs"] == {key: item[:-1] for key, item in other["logprobs"].items()}
+    for refused in ({"echo": False}, {"stream": True}):
+        assert served.post(TEXT, {**asked, "max_tokens": 0, **refused}).status_code == 422
+
+
 @pytest.mark.parametrize("most", [0, 1, 5])
 def test_alternatives_are_told_of_the_prompt_and_hold_the_token_itself(
     served: Served, most: int
