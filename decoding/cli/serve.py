@@ -29,6 +29,10 @@ if TYPE_CHECKING:  # other commands should not wait for it
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
 
+_KEEP_ALIVE_S = 75
+"""How long a connection without a request stays open. A client that sends one while the server
+closes loses it: clients keep connections for 5 seconds (httpx) or 15 (aiohttp), uvicorn for 5."""
+
 _YOUNG_OBJECTS, _YOUNG_COLLECTIONS = 10_000, 100
 """After so many new objects Python's collector looks for circles among them, and after so many of
 these collections among all that they have left: it stops all threads, for 4 milliseconds where
@@ -293,6 +297,7 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         access_log=False,
         timeout_graceful_shutdown=int(given["shutdown_timeout"]) + 5,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     loop = asyncio.get_running_loop()
     draining: list[asyncio.Task[None]] = []
