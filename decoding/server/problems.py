@@ -57,7 +57,9 @@ class Problem:
     def openai(self) -> dict[str, object]:
         """The body on `/v1`: OpenAI's clients show `error.message`, TGI's read `error_type`."""
         kind = _OPENAI_TYPES.get(self.status, "invalid_request_error")
-        error = {"message": self.text, "type": kind, "param": self.param, "code": None}
+        # `/v1` has a grammar under another name.
+        param = "response_format" if self.param == "grammar" else self.param
+        error = {"message": self.text, "type": kind, "param": param, "code": None}
         return {"error": error, "error_type": self.error_type, "message": self.text}
 
     def native_event(self) -> dict[str, object]:
@@ -118,16 +120,21 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901
             return Problem(424, "generation", text)
         case GrammarSyntaxError():
             text = f"Input validation error: grammar is not valid: {error}"
-            return Problem(422, VALIDATION, text, "grammar")
+            return Problem(422, VALIDATION, text, _grammar_of(error))
         case GrammarError():
             text = f"Input validation error: cannot compile regex from schema: {error}"
-            return Problem(422, VALIDATION, text, "grammar")
+            return Problem(422, VALIDATION, text, _grammar_of(error))
         case ParameterError():
             return Problem(422, VALIDATION, f"Input validation error: {error}", error.name)
         case UnsupportedFeatureError() | ShapeError():
             return Problem(422, VALIDATION, f"Input validation error: {error}")
     text = f"Request failed during generation: {bounded(shown_error(error))}"
     return Problem(424 if running else 500, "generation", text)
+
+
+def _grammar_of(error: GrammarError) -> str:
+    """The field of a request in which a grammar is wrong."""
+    return "tools" if error.where.startswith("tool ") else "grammar"
 
 
 def _param(text: str) -> str | None:

@@ -128,6 +128,23 @@ def test_arguments_is_the_name_of_a_tools_schema_in_tgi(strict: Served) -> None:
     assert answer.json()["error"]["param"] == "tools[0].function.arguments"
 
 
+def test_a_schema_that_is_refused_is_named_as_the_client_wrote_it(strict: Served) -> None:
+    wrong = {"type": "object", "properties": {"a": {"$ref": "#/nope"}}, "required": ["a"]}
+    tools = [*TOOLS, {"type": "function", "function": {"name": "bad", "parameters": wrong}}]
+    for choice in ("auto", "required", "bad"):
+        body = {"messages": "x", "tools": tools, "tool_choice": choice}
+        for _ in range(2):
+            answer = strict.post(CHAT, body)
+            assert answer.status_code == 422
+            error = answer.json()["error"]
+            assert "schema: tool bad, /properties/a/$ref: $ref is not supported" in error["message"]
+            assert error["param"] == "tools"
+    shape = {"type": "json_schema", "json_schema": {"name": "x", "schema": wrong}}
+    error = strict.post(CHAT, {"messages": "x", "response_format": shape}).json()["error"]
+    assert "schema: /properties/a/$ref: $ref is not supported" in error["message"]
+    assert error["param"] == "response_format"
+
+
 def test_logit_bias_may_be_a_list_as_in_tgi(served: Served) -> None:
     def said(bias: Any) -> Any:
         body = {"messages": "x", "max_tokens": 4, "temperature": 0, "logit_bias": bias}
