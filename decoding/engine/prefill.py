@@ -298,14 +298,17 @@ def _prompt_scores(
         if len(invalid):
             raise InvalidLogitsError(first_row + row, int(invalid[0]), len(invalid))
         largest = values.max()
-        logprobs = values - (largest + np.log(np.exp(values - largest).sum()))
+        total = np.log(np.exp(values - largest).sum())
         top: tuple[tuple[int, float], ...] = ()
         if most:
-            least = np.partition(logprobs, -most)[-most]
-            likely = np.flatnonzero((logprobs >= least) & (logprobs > -np.inf))
-            best = likely[np.argsort(-logprobs[likely], kind="stable")][:most]
-            top = tuple((int(item), float(logprobs[item])) for item in best)
-        scores.append(PromptScore(float(logprobs[token_id]), top))
+            likely = np.flatnonzero(values >= np.partition(logits[row], -most)[-most])
+            best = likely[np.argsort(-values[likely], kind="stable")][:most].tolist()
+            top = tuple(
+                (item, float(values[item] - largest - total))
+                for item in best
+                if values[item] > -np.inf
+            )
+        scores.append(PromptScore(float(values[token_id] - largest - total), top))
     return scores
 
 
