@@ -12,7 +12,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.types import ASGIApp
 
-from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
+from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare, read_response_format
 from decoding.chat.conversation import read_conversation
 from decoding.engine.front import AsyncGeneration
 from decoding.server.answers import json_response, run_until_gone, times_headers
@@ -86,8 +86,11 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
 
 def _prepare(service: Service, body: ChatBody) -> Prepared:
     parameters = parameters_of(service, body)
-    if body.response_format is not None and service.limits.disable_grammar_support:
-        raise invalid("grammar is not supported", "response_format")
+    if service.limits.disable_grammar_support:
+        if read_response_format(body.response_format) is not None:
+            raise invalid("grammar is not supported", "response_format")
+        if body.tools and body.tool_choice != "none":  # calls are held to a grammar
+            raise invalid("grammar is not supported", "tools")
     prepared = prepare(
         service.model,
         body.messages,

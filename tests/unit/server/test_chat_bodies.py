@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from serving import Served, hashed, serving
 
+from decoding.wire.rules import WireLimits
+
 CHAT = "/v1/chat/completions"
 STRICT = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] }}{% endfor %}[assistant]"
 SWITCH: dict[str, Any] = {
@@ -143,6 +145,26 @@ def test_a_schema_that_is_refused_is_named_as_the_client_wrote_it(strict: Served
     error = strict.post(CHAT, {"messages": "x", "response_format": shape}).json()["error"]
     assert "schema: /properties/a/$ref: $ref is not supported" in error["message"]
     assert error["param"] == "response_format"
+
+
+def test_no_grammar_is_compiled_where_they_are_not_supported() -> None:
+    limits = WireLimits(disable_grammar_support=True, max_input_tokens=1900, max_total_tokens=2000)
+    with serving(hashed(chat_template=STRICT, context_length=2000), limits=limits) as running:
+        for given, param in (
+            ({"response_format": {"type": "json_object"}}, "response_format"),
+            ({"tools": TOOLS}, "tools"),
+            ({"tools": TOOLS, "tool_choice": "required"}, "tools"),
+            ({"response_format": {"type": "text"}}, None),
+            ({"tools": TOOLS, "tool_choice": "none"}, None),
+            ({"tools": []}, None),
+        ):
+            answer = running.post(CHAT, {"messages": "x", "max_tokens": 2, **given})
+            if param is None:
+                assert answer.status_code == 200
+                continue
+            assert answer.status_code == 422
+            text = "Input validation error: grammar is not supported"
+            assert (answer.json()["message"], answer.json()["error"]["param"]) == (text, param)
 
 
 def test_logit_bias_may_be_a_list_as_in_tgi(served: Served) -> None:
