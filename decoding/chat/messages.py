@@ -28,8 +28,8 @@ To call a function, write a JSON object with its name and its arguments, like th
 def read_messages(messages: Messages) -> list[dict[str, Any]]:
     """A copy of messages as plain data, each with one text as its content.
 
-    Content that is a list of text parts becomes their text: the templates of most models read
-    texts alone.
+    Content that is a list of text parts, or of an answer's refusals, becomes their text: the
+    templates of most models read texts alone.
 
     Raises:
         ParameterError: they are no sequence of mappings, or a part of a content is no text.
@@ -57,9 +57,11 @@ def _joined(parts: Sequence[object], path: str) -> str:
     texts = []
     for index, part in enumerate(parts):
         kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        text = part.get("text") if isinstance(part, dict) and kind == "text" else None
+        # A part is named as the field that has its text.
+        text = part.get(kind) if isinstance(part, dict) and kind in ("text", "refusal") else None
         if not isinstance(text, str):
-            raise ParameterError(f"{path}[{index}]", kind, "a part of type 'text' with a text")
+            expected = "a part of type 'text' or 'refusal' with a text"
+            raise ParameterError(f"{path}[{index}]", kind, expected)
         texts.append(text)
     return "".join(texts)
 

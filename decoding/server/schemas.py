@@ -134,11 +134,11 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     ids = _list(ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
     prompts = _list({"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size)
-    part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
+    parts = [_shape("text", "text", _TEXT), _shape("refusal", "refusal", _TEXT)]
     message = _object(
         {
             "role": _TEXT,
-            "content": {"anyOf": [{"type": ["string", "null"]}, _list(part)]},
+            "content": {"anyOf": [{"type": ["string", "null"]}, _list({"anyOf": parts})]},
             "tool_calls": optional(_list({"type": "object"})),
         },
         ("role",),

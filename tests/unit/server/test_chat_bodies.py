@@ -29,6 +29,7 @@ HISTORY: list[dict[str, Any]] = [
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "done"}]},
     {"role": "assistant", "content": None, "refusal": "no"},
+    {"role": "assistant", "content": [{"type": "refusal", "refusal": "No!"}]},
     {"role": "user", "content": "<|end|> and?"},
 ]
 
@@ -70,7 +71,7 @@ def test_a_history_of_calls_is_told_also_where_no_tools_are_offered(strict: Serv
     text = strict.post("/chat_tokenize", {"messages": HISTORY}).json()["templated_text"]
     call = '<tool_call>\n{"name": "switch", "arguments": {"on": true}}\n</tool_call>'
     result = "<tool_response>\ndone\n</tool_response>"
-    expected = f"[user]On![assistant]{call}[user]{result}[assistant][user]<|end|> and?[assistant]"
+    expected = f"[user]On![assistant]{call}[user]{result}[assistant][assistant]No![user]<|end|> and?[assistant]"
     assert text == expected
 
 
