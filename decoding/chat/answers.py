@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass
 
 from decoding.chat.formats import ReasoningFormat, ToolFormat
 from decoding.chat.tools import Calls, call_schema
-from decoding.errors import ParameterError
+from decoding.errors import GrammarError, ParameterError
 from decoding.grammar import CompiledGrammar
 from decoding.grammar.spans import END, FreeSpan, GrammarSpan, Span, SpanGrammar, TokenSpan
 from decoding.models.grammars import ModelGrammars
@@ -171,11 +172,31 @@ def _calls(
     if form.closing:
         closing = spans.tag(form.closing, following)
         following = (closing, spans.add(spans.regex("\n", (closing,), b"\n")))
-    spans.put(json_text, spans.grammar(schema, following, b"]" if form.as_array else b"}"))
+    try:
+        span = spans.grammar(schema, following, b"]" if form.as_array else b"}")
+    except GrammarError as error:
+        raise _of_tool(error, calls) from error
+    spans.put(json_text, span)
     blank = " ?" if form.as_array else "\n?"
     spans.put(opened, spans.regex(blank, (json_text,), b" \n"))
     first = (opening, json_text) if form.bare else (opening,)
     return _CallSpans(first, opened, json_text)
+
+
+def _of_tool(error: GrammarError, calls: Calls) -> GrammarError:
+    """An error in the schema of calls as one in a tool's own schema, where that is known."""
+    found = _ARGUMENTS.match(error.where)
+    if found is None:
+        return error
+    name = calls.tools[int(found[1] or 0)].name
+    moved = copy.copy(error)
+    moved.where = f"tool {name}, {error.where[found.end() :] or 'the root'}"
+    moved.args = (moved.where + str(error).removeprefix(error.where),)
+    return moved
+
+
+_ARGUMENTS = re.compile(r"(?:/items)?(?:/anyOf/(\d+))?/properties/(?:arguments|parameters)(?=/|$)")
+"""Where `call_schema` has the schema of a tool's arguments."""
 
 
 def _with_thinking(spans: _Spans, thinking: Thinking, body: list[int]) -> list[int]:

@@ -13,7 +13,9 @@ from decoding.models.chat_messages import plain
 Messages: TypeAlias = str | Sequence[Mapping[str, Any]]
 """Messages; a string is one user message."""
 
-_INSTRUCTION = """You may call functions. They are listed here, one JSON object a line:
+_TOOL_PROMPT = "You may call functions."
+
+_INSTRUCTION = """{prompt} They are listed here, one JSON object a line:
 <tools>
 {tools}
 </tools>
@@ -26,8 +28,8 @@ To call a function, write a JSON object with its name and its arguments, like th
 def read_messages(messages: Messages) -> list[dict[str, Any]]:
     """A copy of messages as plain data, each with one text as its content.
 
-    Content that is a list of text parts becomes their text: the templates of most models read
-    texts alone.
+    Content that is a list of text parts, or of an answer's refusals, becomes their text: the
+    templates of most models read texts alone.
 
     Raises:
         ParameterError: they are no sequence of mappings, or a part of a content is no text.
@@ -55,19 +57,21 @@ def _joined(parts: Sequence[object], path: str) -> str:
     texts = []
     for index, part in enumerate(parts):
         kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        text = part.get("text") if isinstance(part, dict) and kind == "text" else None
+        # A part is named as the field that has its text.
+        text = part.get(kind) if isinstance(part, dict) and kind in ("text", "refusal") else None
         if not isinstance(text, str):
-            raise ParameterError(f"{path}[{index}]", kind, "a part of type 'text' with a text")
+            expected = "a part of type 'text' or 'refusal' with a text"
+            raise ParameterError(f"{path}[{index}]", kind, expected)
         texts.append(text)
     return "".join(texts)
 
 
-def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_parsed_arguments(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Messages with the arguments of tool calls parsed from JSON text to objects, for templates."""
     return [
         {**message, "tool_calls": [_parsed(call) for call in message["tool_calls"]]}
         if isinstance(message.get("tool_calls"), list)
-        else message
+        else dict(message)
         for message in messages
     ]
 
@@ -86,23 +90,56 @@ def _parsed(call: object) -> object:
     return {**call, "function": {**function, "arguments": value}}
 
 
-def instructed(
-    messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]], form: ToolFormat
-) -> list[dict[str, Any]]:
-    """Messages for a template without tools: tools, calls and results are written as texts.
+def with_known_roles(messages: Sequence[dict[str, Any]], template: str) -> list[dict[str, Any]]:
+    """Messages of the role `developer` as `system`, its older name, which most templates know."""
+    if "developer" in template:
+        return list(messages)
+    return [
+        {**message, "role": "system"} if message.get("role") == "developer" else message
+        for message in messages
+    ]
 
-    The system message explains the tools; calls of the assistant become text, and results of tools
-    become messages of the user.
+
+def with_contents(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Messages in which the assistant's have a content, which is empty where they had none."""
+    return [
+        {**message, "content": ""}
+        if message.get("role") == "assistant" and message.get("content") is None
+        else message
+        for message in messages
+    ]
+
+
+def has_calls(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a message has tool calls."""
+    return any(message.get("tool_calls") for message in messages)
+
+
+def instructed(
+    messages: Sequence[dict[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
+    tool_prompt: str | None = None,
+) -> list[dict[str, Any]]:
+    """Messages for a template without tools: the system message explains the tools.
+
+    tool_prompt: what stands before the list of tools; None for one sentence.
     """
     lines = "\n".join(json.dumps(plain(tool), ensure_ascii=False) for tool in tools)
-    instruction = _INSTRUCTION.format(tools=lines)
-    said = [_as_text(message, form) for message in messages]
-    first = said[0] if said else {}
+    instruction = _INSTRUCTION.format(prompt=tool_prompt or _TOOL_PROMPT, tools=lines)
+    first = messages[0] if messages else {}
     if first.get("role") != "system":
-        return [{"role": "system", "content": instruction}, *said]
+        return [{"role": "system", "content": instruction}, *messages]
     content = first.get("content")
     joined = f"{content}\n\n{instruction}" if content else instruction
-    return [{**first, "content": joined}, *said[1:]]
+    return [{**first, "content": joined}, *messages[1:]]
+
+
+def as_text(messages: Sequence[dict[str, Any]], form: ToolFormat) -> list[dict[str, Any]]:
+    """Messages for a template without tools: calls and results are written as texts.
+
+    Calls of the assistant become its text, and results of tools become messages of the user.
+    """
+    return [_as_text(message, form) for message in messages]
 
 
 def _as_text(message: dict[str, Any], form: ToolFormat) -> dict[str, Any]:

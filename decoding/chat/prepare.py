@@ -7,24 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from decoding.chat.answers import Answer, Thinking, answer_grammar
+from decoding.chat.conversation import read_conversation
 from decoding.chat.deltas import ChatDelta, ChatMessage, fold
-from decoding.chat.formats import ReasoningFormat, ToolFormat, reasoning_format, tool_format
-from decoding.chat.messages import (
-    Messages,
-    continued_text,
-    instructed,
-    read_messages,
-    with_parsed_arguments,
-)
+from decoding.chat.formats import ReasoningFormat, ToolFormat, reasoning_format
+from decoding.chat.messages import Messages, continued_text
 from decoding.chat.reader import AnswerForm, ChatReader
 from decoding.chat.response_format import read_response_format
-from decoding.chat.tools import ToolChoice, read_tool_choice, read_tools
+from decoding.chat.tools import ToolChoice
 from decoding.checks import checked_integer
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.prompts import begun_character
 from decoding.engine.request import Request
-from decoding.errors import ChatTemplateError, ParameterError, require
-from decoding.models.chat_templates import chosen_template
+from decoding.errors import ParameterError
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.request_grammar import Grammar
@@ -81,6 +75,7 @@ def prepare(
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     tool_choice: ToolChoice | None = "auto",
+    tool_prompt: str | None = None,
     parallel_tool_calls: bool | None = None,
     response_format: Mapping[str, Any] | None = None,
     documents: Sequence[Mapping[str, Any]] | None = None,
@@ -100,6 +95,8 @@ def prepare(
     tool_choice: "none" (the model is told of no tools), "auto" (free text in which a call may
         begin), "required" (calls and nothing else), or the one to call: an object that names it,
         or its name.
+    tool_prompt: what stands before the list of tools, where the template does not know tools and a
+        system message explains them; None for one sentence.
     parallel_tool_calls: whether an answer may have several calls; None leaves that to the format.
     response_format: see `read_response_format`; it applies behind the reasoning. Beside tools and
         "auto" an answer is calls or has that format.
@@ -123,46 +120,28 @@ def prepare(
         ChatTemplateError: the template fails.
         GrammarError: a schema cannot be held by masks, or nothing fits it.
     """
-    from decoding.models.chat import chat_prompt
-
     asked = GenerationParameters() if parameters is None else parameters
-    if model.tokenizer is None:
-        raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
-    has_tools = bool(tools) and tool_choice != "none"
-    template_name, template = chosen_template(model, chat_template, has_tools=has_tools)
     if thinking_budget is not None:
         thinking_budget = checked_integer("thinking_budget", thinking_budget, 0)
-    form = tool_format(template, tool_format_name)
-    reasoning = reasoning_format(template, reasoning_name)
-    several = form.several if parallel_tool_calls is None else parallel_tool_calls
-    calls = read_tool_choice(tool_choice, read_tools(tools), several=several)
+    chat = read_conversation(
+        model,
+        messages,
+        tools=tools,
+        tool_choice=tool_choice,
+        tool_prompt=tool_prompt,
+        parallel_tool_calls=parallel_tool_calls,
+        documents=documents,
+        variables=variables,
+        add_generation_prompt=add_generation_prompt,
+        continue_final_message=continue_final_message,
+        tool_format_name=tool_format_name,
+        chat_template=chat_template,
+    )
+    calls, form, said = chat.calls, chat.form, chat.messages
+    reasoning = reasoning_format(chat.template, reasoning_name)
     response = _response(response_format, asked)
-    said = read_messages(messages)
-    require("messages", messages, bool(said), "at least one message")
-    told = tools if calls is not None else ()
-    if told and form.instructed:
-        said = instructed(with_parsed_arguments(said), told, form)
-        told = ()
-
-    def rendered(chat: list[dict[str, Any]]) -> list[int]:
-        return chat_prompt(
-            model,
-            chat,
-            tools=told or None,
-            documents=documents,
-            variables=variables,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=continue_final_message,
-            chat_template=template_name,
-        )
-
-    try:
-        token_ids = rendered(with_parsed_arguments(said))
-    except ChatTemplateError:
-        # Some templates write arguments as they are, and take only text.
-        if not any(message.get("tool_calls") for message in said):
-            raise
-        token_ids = rendered(said)
+    token_ids = chat.token_ids()
+    assert model.tokenizer is not None
     begun = continued_text(said[-1]) if continue_final_message else ""
     vocabulary = model.tokenizer.vocabulary
     tail = b"".join(map(vocabulary.bytes_of, token_ids[-_TAIL:])).rstrip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from decoding.errors import ParameterError, require
-from decoding.request_grammar import Grammar
+from decoding.request_grammar import GRAMMAR_OPTIONS, Grammar
 
 _TYPES = "one of text, json_object, json_schema, json, regex"
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
@@ -24,7 +24,8 @@ def read_response_format(value: Mapping[str, Any] | None) -> Grammar | None:
     | `{"type": "json_schema", "value": {"name", "schema"}}` | TGI's |
     | `{"type": "regex", "value": pattern}` | TGI's |
 
-    A schema may be JSON text.
+    A schema may be JSON text. The options of a `Grammar` may stand beside `type`: `on_unsupported`,
+    `formats`, `style` and `resources`.
 
     Raises:
         ParameterError: it has another shape.
@@ -38,11 +39,9 @@ def read_response_format(value: Mapping[str, Any] | None) -> Grammar | None:
         case "text":
             return None
         case "json_object" | "json":
-            return Grammar("json", _ANY_OBJECT if content is None else content)
+            return _grammar(value, "json", _ANY_OBJECT if content is None else content)
         case "regex":
-            if not isinstance(content, str):
-                raise ParameterError("response_format.value", content, "a regular expression")
-            return Grammar("regex", content)
+            return _grammar(value, "regex", content)
         case "json_schema":
             return _schema(value)
     raise ParameterError("response_format.type", kind, _TYPES)
@@ -54,12 +53,28 @@ def _schema(value: Mapping[str, Any]) -> Grammar:
     if config is None:
         config, path = value.get("value"), "response_format.value"
     if isinstance(config, str):
-        return Grammar("json_schema", config)
+        return _grammar(value, "json_schema", config)
     if not isinstance(config, Mapping):
         raise ParameterError(path, config, "an object with a `schema`")
     schema = config.get("schema")
     if schema is None:
         if path == "response_format.value" and ("type" in config or "properties" in config):
-            return Grammar("json", config)
+            return _grammar(value, "json", config)
         schema = _ANY_OBJECT
-    return Grammar("json", schema)
+    return _grammar(value, "json", schema, f"{path}.schema")
+
+
+def _grammar(
+    value: Mapping[str, Any], kind: str, content: object, path: str = "response_format.value"
+) -> Grammar:
+    """The grammar of a kind, with the options that stand in a response format.
+
+    path: of the content, for errors.
+    """
+    options = {name: value[name] for name in GRAMMAR_OPTIONS if value.get(name) is not None}
+    try:
+        return Grammar.from_dict({"type": kind, "value": content, **options})
+    except ParameterError as error:
+        name = path if error.name == "grammar.value" else error.name
+        name = name.replace("grammar.", "response_format.", 1)
+        raise ParameterError(name, error.value, error.expected) from error

@@ -14,7 +14,9 @@ from decoding.request_grammar import Grammar, json_object_text
 
 ToolChoice: TypeAlias = str | Mapping[str, Any]
 """Which tools may be called: "none", "auto", "required", or one of them: its name, as in TGI, or
-`{"type": "function", "function": {"name": ...}}`."""
+`{"type": "function", "function": {"name": ...}}`. Or some of them: `{"type": "allowed_tools",
+"allowed_tools": {"mode": "auto" or "required", "tools": [...]}}` with an object of the form above
+for each."""
 
 _CHOICES = ("none", "auto", "required")
 
@@ -54,7 +56,8 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
     """Check a request's tools, and return the functions that they describe.
 
     tools: `{"type": "function", "function": {"name", "description", "parameters"}}` each; a bare
-        function is taken as well. Without `parameters` a function takes no arguments.
+        function is taken as well, and `arguments`, TGI's name of `parameters`. Without either a
+        function takes no arguments.
 
     Raises:
         ParameterError: a tool has another shape, a name is no text of 1 to 256 characters, or two
@@ -80,17 +83,18 @@ def _tool(function: Mapping[str, Any], path: str) -> Tool:
     name = function.get("name")
     legal = isinstance(name, str) and 0 < len(name) <= MOST_CHARACTERS and is_spelled(name)
     require(f"{path}.name", name, legal, f"text of 1 to {MOST_CHARACTERS} characters")
-    parameters = function.get("parameters")
+    name_of_schema = "parameters" if function.get("parameters") is not None else "arguments"
+    parameters = function.get(name_of_schema)
     if parameters is None:
         parameters = {"type": "object", "properties": {}}
     try:
         text = json_object_text(parameters)
     except ValueError as error:
         expected = f"a JSON Schema that is an object ({error})"
-        raise ParameterError(f"{path}.parameters", parameters, expected) from error
+        raise ParameterError(f"{path}.{name_of_schema}", parameters, expected) from error
     kind = loads(text).get("type", "object")
     legal = kind == "object" or (isinstance(kind, list) and "object" in kind)
-    require(f"{path}.parameters.type", kind, legal, "object")
+    require(f"{path}.{name_of_schema}.type", kind, legal, "object")
     return Tool(str(name), text)
 
 
@@ -114,6 +118,26 @@ def read_tool_choice(
         if choice == "none" or not tools:
             return None
         return Calls(tools, required=choice == "required", several=several)
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        return _allowed(choice.get("allowed_tools"), tools, several=several)
+    return Calls((_named(choice, tools),), required=True, several=False)
+
+
+def _allowed(allowed: object, tools: tuple[Tool, ...], *, several: bool) -> Calls:
+    """The calls of a choice of some tools."""
+    expected = 'an object with a `mode`, "auto" or "required", and a list of `tools`'
+    legal = isinstance(allowed, Mapping) and allowed.get("mode") in ("auto", "required")
+    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
+    if not legal or not isinstance(listed, list) or not 0 < len(listed) <= MOST_TOOLS:
+        raise ParameterError("tool_choice.allowed_tools", allowed, expected)
+    names = {_named(item, tools).name for item in listed}
+    chosen = tuple(tool for tool in tools if tool.name in names)
+    assert isinstance(allowed, Mapping)
+    return Calls(chosen, required=allowed["mode"] == "required", several=several)
+
+
+def _named(choice: ToolChoice, tools: tuple[Tool, ...]) -> Tool:
+    """The tool that a choice names."""
     name: object = choice
     if not isinstance(choice, str):
         expected = '{"type": "function", "function": {"name": ...}}'
@@ -125,7 +149,7 @@ def read_tool_choice(
     known = ", ".join(tool.name for tool in tools[:8]) or "none"
     expected = f"none, auto, required, or the name of one of the tools ({known})"
     require("tool_choice", name, bool(named), expected)
-    return Calls(named, required=True, several=False)
+    return named[0]
 
 
 def call_schema(calls: Calls, form: ToolFormat, *, begun: bool = False) -> Grammar:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
 
 _PROMPTS = ("inputs", "prompt", "messages")
 _OF_CHATS = (
-    "tools", "tool_choice", "parallel_tool_calls", "response_format", "documents",
-    "continue_final_message", "add_generation_prompt", "thinking_budget",
+    "chat_template", "tools", "tool_choice", "tool_prompt", "parallel_tool_calls",
+    "response_format", "documents", "continue_final_message", "add_generation_prompt",
+    "thinking_budget",
 )  # fmt: skip
 _KNOWN = {"id", "parameters", "variables", *_PROMPTS, *_OF_CHATS}
 MOST_BYTES = 1 << 24

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from decoding._version import __version__
-from decoding.checks import checked_integer, checked_real, imported
+from decoding.checks import imported
 from decoding.cli.model_flags import ADAPTERS_HELP, ADAPTERS_METAVAR
 from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
@@ -28,8 +29,9 @@ if TYPE_CHECKING:  # other commands should not wait for it
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
 
-_LONGEST_S = 86_400.0
-"""Most seconds that requests may go on after SIGTERM."""
+_KEEP_ALIVE_S = 75
+"""How long a connection without a request stays open. A client that sends one while the server
+closes loses it: clients keep connections for 5 seconds (httpx) or 15 (aiohttp), uvicorn for 5."""
 
 _YOUNG_OBJECTS, _YOUNG_COLLECTIONS = 10_000, 100
 """After so many new objects Python's collector looks for circles among them, and after so many of
@@ -39,12 +41,30 @@ some."""
 
 
 class _Flag:
-    """One setting: its flag and its variable have the same name."""
+    """One setting: its flag and its variable have the same name.
+
+    low, high: the ends of the range of a number.
+    """
 
     def __init__(
-        self, kind: Callable[[str], Any], default: object, text: str, metavar: str | None = None
+        self,
+        kind: Callable[[str], Any],
+        default: object,
+        text: str,
+        metavar: str | None = None,
+        *,
+        low: float = -math.inf,
+        high: float = math.inf,
     ) -> None:
         self.kind, self.default, self.text, self.metavar = kind, default, text, metavar
+        self.low, self.high = low, high
+
+    def check(self, name: str, value: object) -> None:
+        """Raise `ParameterError` for a number outside the range; NaN is in none."""
+        if isinstance(value, int | float) and not self.low <= value <= self.high:
+            least = f"at least {self.low}"
+            expected = least if math.isinf(self.high) else f"from {self.low} to {self.high}"
+            raise ParameterError(name, value, expected)
 
 
 def _bool(text: str) -> bool:
@@ -67,18 +87,28 @@ _FLAGS: Mapping[str, _Flag] = {
     "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
     "adapters": _Flag(str, None, ADAPTERS_HELP, ADAPTERS_METAVAR),
     "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
-    "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
-    "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),
-    "max_best_of": _Flag(int, 2, "largest best_of", "N"),
-    "max_stop_sequences": _Flag(int, 4, "most stop sequences", "N"),
-    "max_top_n_tokens": _Flag(int, 5, "largest top_n_tokens", "N"),
-    "max_input_tokens": _Flag(int, None, "longest prompt; default: the context less one", "N"),
-    "max_total_tokens": _Flag(int, None, "longest prompt and text; default: the context", "N"),
-    "max_client_batch_size": _Flag(int, 4, "most prompts of one request to /v1/completions", "N"),
-    "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
-    "prefill_chunk": _Flag(int, 512, "most prompt tokens of a step beside running ones", "N"),
-    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N"),
-    "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
+    "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N", low=0, high=65_535),
+    "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N", low=1),
+    "max_best_of": _Flag(int, 2, "largest best_of", "N", low=1),
+    "max_stop_sequences": _Flag(int, 4, "most stop sequences", "N", low=0),
+    "max_top_n_tokens": _Flag(int, 5, "largest top_n_tokens", "N", low=0),
+    "max_input_tokens": _Flag(
+        int, None, "longest prompt; default: the context less one", "N", low=1
+    ),
+    "max_total_tokens": _Flag(
+        int, None, "longest prompt and text; default: the context", "N", low=2
+    ),
+    "max_client_batch_size": _Flag(
+        int, 4, "most prompts of one request to /v1/completions", "N", low=1
+    ),
+    "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N", low=1),
+    "prefill_chunk": _Flag(
+        int, 512, "most prompt tokens of a step beside running ones", "N", low=1
+    ),
+    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N", low=0),
+    "payload_limit": _Flag(
+        int, 2_000_000, "bytes of a body; more are answered with 413", "N", low=1
+    ),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
     "cors_allow_origin": _Flag(
         _list, (), "origins that may ask, with commas; default: all", "URLS"
@@ -92,7 +122,9 @@ _FLAGS: Mapping[str, _Flag] = {
     "otlp_service_name": _Flag(str, "decoding", "the service's name in spans", "NAME"),
     "watermark_gamma": _Flag(float, None, "of TGI's watermark; default: 0.5", "G"),
     "watermark_delta": _Flag(float, None, "of TGI's watermark; default: 2.0", "D"),
-    "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
+    "shutdown_timeout": _Flag(
+        float, 30.0, "seconds that requests go on after SIGTERM", "S", low=0, high=86_400
+    ),
 }
 
 
@@ -120,27 +152,32 @@ def _help(flag: _Flag) -> str:
 
 
 def _variable(name: str) -> str | None:
-    """The variable of a setting's name, where somebody has set it for the server.
+    """The variable of a setting's name, where somebody has set it for the server; empty is unset.
 
     Shells and container runtimes put the machine's own name into HOSTNAME. A server that took it
     for its address would not be found at 127.0.0.1.
     """
-    value = os.environ.get(name.upper())
+    value = os.environ.get(name.upper()) or None
     return None if name == "hostname" and value == socket.gethostname() else value
 
 
 def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
-    """The value of each setting: of the flag, else the environment variable, else the default."""
+    """The value of each setting: of the flag, else the environment variable, else the default.
+
+    Raises:
+        ParameterError: a value is none of its setting, or outside its range.
+    """
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
         value = getattr(asked, name)
-        variable = _variable(name)
+        option, variable = f"--{name.replace('_', '-')}", _variable(name)
         if value is None and variable is not None:
             try:
                 value = flag.kind(variable)
             except ValueError as error:
-                expected = f"a value that the flag takes: --{name.replace('_', '-')}"
+                expected = f"a value that the flag takes: {option}"
                 raise ParameterError(name.upper(), variable, expected) from error
+        flag.check(option if getattr(asked, name) is not None else name.upper(), value)
         found[name] = flag.default if value is None else value
     return found
 
@@ -152,17 +189,10 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
     levels = ("debug", "info", "warning", "error")
     if given["log_level"].lower() not in levels:
         raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")
-    checked_integer("--port", given["port"], 0, 65535, expected="from 0 to 65535")
-    checked_real(
-        "--shutdown-timeout",
-        given["shutdown_timeout"],
-        lambda seconds: 0.0 <= seconds <= _LONGEST_S,
-        f"from 0 to {_LONGEST_S:.0f}",
-    )
     for name in ("watermark_gamma", "watermark_delta"):
         if given[name] is not None:
             os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
-    tgi()  # refuses what watermarks would be refused for
+    tgi()  # raises; else the first request with a watermark would
     model = load(
         given["model_id"],
         dtype=given["dtype"],
@@ -267,6 +297,7 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         access_log=False,
         timeout_graceful_shutdown=int(given["shutdown_timeout"]) + 5,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     loop = asyncio.get_running_loop()
     draining: list[asyncio.Task[None]] = []

@@ -114,16 +114,26 @@ class RunningSequence:
         self.generation.progress(self, text)
 
 
+class PromptScore(NamedTuple):
+    """The raw logprob of a token of a prompt.
+
+    top: the ids and raw logprobs of the likeliest tokens at its place, best first.
+    """
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
 class Prefilled(NamedTuple):
     """A prompt of which the model has seen a part.
 
-    state: the model's memory of it. length: tokens in it. logprobs: of the tokens after the first,
+    state: the model's memory of it. length: tokens in it. scores: of the tokens after the first,
     where the request wants to see them.
     """
 
     state: State
     length: int
-    logprobs: tuple[float, ...] = ()
+    scores: tuple[PromptScore, ...] = ()
 
 
 class Generation:

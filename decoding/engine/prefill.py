@@ -18,7 +18,7 @@ from decoding.engine.forward import (
     other_width,
     stop,
 )
-from decoding.engine.generation import Generation, Prefilled, RunningSequence
+from decoding.engine.generation import Generation, Prefilled, PromptScore, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan, fit
 from decoding.engine.prefixes import Prefix, PrefixStore
@@ -26,7 +26,8 @@ from decoding.errors import DecodingError, InvalidLogitsError, ShapeError
 from decoding.logits import as_logits
 from decoding.models.protocol import State
 from decoding.typing import Anything, Rows
-from decoding.wire.details import PrefillToken
+from decoding.vocabulary import Vocabulary
+from decoding.wire.details import PrefillToken, TopToken
 
 
 def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
@@ -114,7 +115,7 @@ def _start(
         ]
         return [sequence for sequences in alone for sequence in sequences]
     seen = [
-        Prefilled(state, share.start, _logprobs(share, known))
+        Prefilled(state, share.start, _scores(share, known))
         for share, state, known in zip(group, states, before, strict=True)
     ]
     return _take_up(group, seen, logits, memory, arrivals)
@@ -184,7 +185,7 @@ def _take_up(
         more = _fitted(share, logits.shape[1], own_rows)
         if more is None:
             continue
-        prefilled = Prefilled(known.state, share.end, (*known.logprobs, *more))
+        prefilled = Prefilled(known.state, share.end, (*known.scores, *more))
         if share.end < len(generation.plan.prompt):
             generation.prefilled = prefilled
             continue
@@ -217,9 +218,9 @@ def _row_count(share: Share) -> int:
     return share.end - share.start if share.generation.plan.wants_prefill else 1
 
 
-def _logprobs(share: Share, known: Prefilled | None) -> tuple[float, ...]:
-    """The logprobs of the tokens before a share."""
-    return () if known is None or share.start == 0 else known.logprobs
+def _scores(share: Share, known: Prefilled | None) -> tuple[PromptScore, ...]:
+    """The scores of the tokens before a share."""
+    return () if known is None or share.start == 0 else known.scores
 
 
 def _seen(
@@ -239,8 +240,8 @@ def _seen(
     return states, memory.extend(list(states), parts, all_positions=all_positions)
 
 
-def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:
-    """Fit a plan to the width of the logits; the logprobs of tokens that rows tell.
+def _fitted(share: Share, width: int, rows: Rows | None) -> list[PromptScore] | None:
+    """Fit a plan to the width of the logits; the scores of tokens that rows tell.
 
     rows: the logits after each token of the share, where the request wants to see them.
     Returns None where that ends the request.
@@ -252,7 +253,9 @@ def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:
     try:
         generation.plan = work = fit(generation.plan, width)
         following = work.prompt[share.start + 1 : share.end + 1]
-        return [] if rows is None else _prompt_logprobs(rows, following, share.start)
+        if rows is None:
+            return []
+        return _prompt_scores(rows, following, work.samplers[0].top_n, share.start)
     except DecodingError as error:
         generation.fail(error)
         return None
@@ -261,7 +264,7 @@ def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:
 def _begin(generation: Generation, prefilled: Prefilled, memory: Memory) -> None:
     """Start the sequences of a request whose whole prompt the model has seen."""
     state, work = prefilled.state, generation.plan
-    prefill = _prefill_tokens(work, prefilled.logprobs) if work.wants_prefill else ()
+    prefill = _prefill_tokens(work, prefilled.scores) if work.wants_prefill else ()
     try:
         forks = memory.fork(state, len(work.samplers) - 1)
     except Exception as error:
@@ -273,33 +276,65 @@ def _begin(generation: Generation, prefilled: Prefilled, memory: Memory) -> None
         stop([generation], error)
 
 
-def _prompt_logprobs(
+def _prompt_scores(
     rows: Anything,  # an edge
     token_ids: Sequence[int],
+    most: int,
     first_row: int = 0,
-) -> list[float]:
+) -> list[PromptScore]:
     """The raw logprobs of tokens, each by the row of logits before it.
 
+    most: how many of the likeliest tokens are told beside each; of equal ones the lowest ids.
     first_row: the place in the prompt of the first row, for error messages.
 
     Raises:
         InvalidLogitsError: a row has NaN or +inf.
     """
     logits = as_logits(rows)
-    logprobs: list[float] = []
+    scores: list[PromptScore] = []
     for row, token_id in enumerate(token_ids):
         values = logits[row].astype(np.float64)
         invalid = np.flatnonzero(~(values < np.inf))
         if len(invalid):
             raise InvalidLogitsError(first_row + row, int(invalid[0]), len(invalid))
         largest = values.max()
-        logprobs.append(float(values[token_id] - largest - np.log(np.exp(values - largest).sum())))
-    return logprobs
+        total = np.log(np.exp(values - largest).sum())
+        top: tuple[tuple[int, float], ...] = ()
+        if most:
+            likely = np.flatnonzero(values >= np.partition(logits[row], -most)[-most])
+            best = likely[np.argsort(-values[likely], kind="stable")][:most].tolist()
+            top = tuple(
+                (item, float(values[item] - largest - total))
+                for item in best
+                if values[item] > -np.inf
+            )
+        scores.append(PromptScore(float(values[token_id] - largest - total), top))
+    return scores
 
 
-def _prefill_tokens(work: Plan, logprobs: Sequence[float]) -> tuple[PrefillToken, ...]:
-    """The prompt's tokens, given the raw logprobs of all but the first."""
+def _prefill_tokens(work: Plan, scores: Sequence[PromptScore]) -> tuple[PrefillToken, ...]:
+    """The prompt's tokens, given the scores of all but the first."""
     vocabulary = work.vocabulary
-    texts = [vocabulary.text_of(item) if vocabulary else "" for item in work.prompt]
-    spelled = [vocabulary.bytes_of(item) if vocabulary else None for item in work.prompt]
-    return tuple(map(PrefillToken, work.prompt, texts, (None, *logprobs), spelled))
+    return tuple(
+        PrefillToken(
+            token_id,
+            vocabulary.text_of(token_id) if vocabulary else "",
+            None if score is None else score.logprob,
+            vocabulary.bytes_of(token_id) if vocabulary else None,
+            () if score is None else tuple(_top_token(vocabulary, *item) for item in score.top),
+        )
+        for token_id, score in zip(work.prompt, (None, *scores), strict=True)
+    )
+
+
+def _top_token(vocabulary: Vocabulary | None, token_id: int, logprob: float) -> TopToken:
+    if vocabulary is None:
+        return TopToken(token_id, "", logprob, special=False, raw_logprob=logprob)
+    return TopToken(
+        token_id,
+        vocabulary.text_of(token_id),
+        logprob,
+        vocabulary.is_special(token_id),
+        logprob,
+        vocabulary.bytes_of(token_id),
+    )

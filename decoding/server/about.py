@@ -53,8 +53,10 @@ async def models(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 async def one_model(service: Service, http: HttpRequest) -> HttpResponse:
-    """`GET /v1/models/NAME`: the model, or an adapter, of this name."""
+    """`GET /v1/models/NAME`: the model, or an adapter, of this name; all of them without one."""
     name = str(http.path_params["name"])
+    if not name:
+        return await models(service, http)
     if name != service.model_id and name not in service.adapters:
         text = f"The model `{bounded(name)}` does not exist"
         raise ProblemError(Problem(404, "not_found", text, "model"))

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from starlette.requests import Request
 
+from decoding.bounded_repr import bounded
 from decoding.json_steps import compact, loads
 from decoding.server.problems import VALIDATION, Problem, ProblemError
 from decoding.typing import Anything
@@ -21,7 +22,8 @@ async def read_content(request: Request, limit: int) -> bytes:
     """The bytes of a request's body.
 
     Raises:
-        ProblemError: 415 for another type of content, 413 for more bytes than `limit`.
+        ProblemError: 415 for another type of content or a compressed one, 413 for more bytes than
+            `limit`.
         ClientDisconnect: the client has gone.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -29,6 +31,9 @@ async def read_content(request: Request, limit: int) -> bytes:
         kind.startswith("application/") and kind.endswith("+json")
     ):
         _refuse(415, "Expected request with `Content-Type: application/json`")
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        _refuse(415, f"Expected request without `Content-Encoding`, got `{bounded(coding)}`")
     too_long = "Failed to buffer the request body: length limit exceeded"
     stated = request.headers.get("content-length", "")
     announced = int(stated[:20]) if stated.isdecimal() else 0
@@ -68,6 +73,8 @@ def decode(body: bytes) -> Anything:  # JSON
         _check_depth(value, _DEEPEST)
     except (ValueError, RecursionError) as error:
         reason = "recursion limit exceeded" if isinstance(error, RecursionError) else str(error)
+        if "integer string conversion" in reason:  # an advice to Python programs
+            reason = "number out of range"
         _refuse(400, f"Failed to parse the request body as JSON: {reason[:200]}")
     return value
 

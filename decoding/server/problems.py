@@ -33,7 +33,8 @@ _OPENAI_TYPES = {
     500: "server_error",
     503: "server_error",
 }
-_FIELD = re.compile(r"`(\w+)`|type: ([\w.\[\]]+): ")
+_FIELD = re.compile(r"^([\w.\[\]]+) (?:must|cannot) be |`(\w+)`|type: ([\w.\[\]]+): ")
+"""The field that a text is about: in the library's words, in TGI's rules, in serde's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ class Problem:
     def openai(self) -> dict[str, object]:
         """The body on `/v1`: OpenAI's clients show `error.message`, TGI's read `error_type`."""
         kind = _OPENAI_TYPES.get(self.status, "invalid_request_error")
-        error = {"message": self.text, "type": kind, "param": self.param, "code": None}
+        # `/v1` has a grammar under another name.
+        param = "response_format" if self.param == "grammar" else self.param
+        error = {"message": self.text, "type": kind, "param": param, "code": None}
         return {"error": error, "error_type": self.error_type, "message": self.text}
 
     def native_event(self) -> dict[str, object]:
@@ -117,10 +120,10 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901
             return Problem(424, "generation", text)
         case GrammarSyntaxError():
             text = f"Input validation error: grammar is not valid: {error}"
-            return Problem(422, VALIDATION, text, "grammar")
+            return Problem(422, VALIDATION, text, _grammar_of(error))
         case GrammarError():
             text = f"Input validation error: cannot compile regex from schema: {error}"
-            return Problem(422, VALIDATION, text, "grammar")
+            return Problem(422, VALIDATION, text, _grammar_of(error))
         case ParameterError():
             return Problem(422, VALIDATION, f"Input validation error: {error}", error.name)
         case UnsupportedFeatureError() | ShapeError():
@@ -129,6 +132,11 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901
     return Problem(424 if running else 500, "generation", text)
 
 
+def _grammar_of(error: GrammarError) -> str:
+    """The field of a request in which a grammar is wrong."""
+    return "tools" if error.where.startswith("tool ") else "grammar"
+
+
 def _param(text: str) -> str | None:
     found = _FIELD.search(text)
-    return None if found is None else (found[1] or found[2]).removeprefix("parameters.")
+    return None if found is None else found[found.lastindex or 0].removeprefix("parameters.")

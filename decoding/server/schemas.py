@@ -85,6 +85,15 @@ _FUNCTION = _object(
 )
 _TOOL = _object({"type": {"const": "function"}, "function": _FUNCTION}, ("type", "function"))
 
+_NAMED_TOOL = _object(
+    {"type": {"const": "function"}, "function": _object({"name": _TEXT}, ("name",))},
+    ("type", "function"),
+)
+_ALLOWED_TOOLS = _object(
+    {"mode": {"enum": ["auto", "required"]}, "tools": _list(_NAMED_TOOL, minItems=1)},
+    ("mode", "tools"),
+)
+
 
 def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     """JSON Schemas of request bodies, by the names of TGI's types.
@@ -99,8 +108,11 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     }
     most = settings.max_choices
     further = {name: item for name, item in parameters["properties"].items() if name in FURTHER}
+    bias = further["logit_bias"]
+    biases = _list(bias["additionalProperties"], maxItems=width)
     common = {
         **further,
+        "logit_bias": {"anyOf": [bias, biases], "description": bias["description"]},
         "model": optional(_TEXT),
         "max_tokens": optional(between(1, _U32, "integer")),
         "temperature": optional(between(0.0, LARGEST)),
@@ -122,11 +134,11 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     ids = _list(ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
     prompts = _list({"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size)
-    part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
+    parts = [_shape("text", "text", _TEXT), _shape("refusal", "refusal", _TEXT)]
     message = _object(
         {
             "role": _TEXT,
-            "content": {"anyOf": [{"type": ["string", "null"]}, _list(part)]},
+            "content": {"anyOf": [{"type": ["string", "null"]}, _list({"anyOf": parts})]},
             "tool_calls": optional(_list({"type": "object"})),
         },
         ("role",),
@@ -141,15 +153,14 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
             "anyOf": [
                 {"type": "null"},
                 {"enum": ["none", "auto", "required"]},  # and a tool's name, as in TGI
+                _NAMED_TOOL,
                 _object(
-                    {
-                        "type": {"const": "function"},
-                        "function": _object({"name": _TEXT}, ("name",)),
-                    },
-                    ("type", "function"),
+                    {"type": {"const": "allowed_tools"}, "allowed_tools": _ALLOWED_TOOLS},
+                    ("type", "allowed_tools"),
                 ),
             ]
         },
+        "tool_prompt": optional(_TEXT),
         "parallel_tool_calls": optional(_FLAG),
         "response_format": _RESPONSE_FORMAT,
         "chat_template": optional(_TEXT),

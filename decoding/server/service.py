@@ -337,9 +337,14 @@ class Account:
     def _asked(self) -> dict[str, object]:
         if not self.service.settings.log_prompts:
             return {}
-        request = self.handles[0].generation.request
-        inputs = request.inputs
-        shown = inputs if isinstance(inputs, str) else list(self.handles[0].generation.plan.prompt)
+        generation = self.handles[0].generation
+        request, plan = generation.request, generation.plan
+        shown: object = request.inputs
+        if not isinstance(shown, str):  # a prompt is encoded once
+            vocabulary = plan.vocabulary
+            shown = list(plan.prompt)
+            if vocabulary is not None:
+                shown = b"".join(map(vocabulary.bytes_of, plan.prompt)).decode("utf-8", "replace")
         return {"inputs": shown, "parameters": request.parameters.to_dict()}
 
     def _has_new_grammar(self, request: Request) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decoding.checks import checked_integer, checked_real
+from decoding.errors import require
 from decoding.server.traces import TraceSink
 from decoding.wire.rules import WireLimits
 
@@ -55,6 +56,9 @@ class ServerSettings:
         ):
             value = checked_integer(name, getattr(self, name), 1, expected=">= 1")
             object.__setattr__(self, name, value)
+        key = self.api_key
+        legal = key is None or (isinstance(key, str) and bool(key))
+        require("api_key", "a text" if key else key, legal, "a text that is not empty, or None")
         checked_real("keep_alive_s", self.keep_alive_s, lambda s: s > 0.0, "above 0")
 
 

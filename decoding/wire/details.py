@@ -121,12 +121,15 @@ class PrefillToken(_Record):
     logprob: raw, given the tokens before it; None for the first, which has none before it.
     bytes: what the token spells, which may be part of a character; None where that is not known.
         Off the wire.
+    top_tokens: the most probable tokens at its place, best first, with raw logprobs; empty for the
+        first, and unless asked for. Off the wire.
     """
 
     id: int
     text: str
     logprob: float | None = field(compare=False)
     bytes: builtins.bytes | None = field(default=None, compare=False)
+    top_tokens: tuple[TopToken, ...] = field(default=(), compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob}`."""

@@ -11,9 +11,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.types import ASGIApp
 
-from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
-from decoding.chat.messages import read_messages
-from decoding.models.chat_templates import chosen_template
+from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare, read_response_format
+from decoding.chat.conversation import read_conversation
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
@@ -32,7 +31,7 @@ from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, usage
 from decoding.wire.openai.logprobs import Shown, chat_logprobs, shown_tokens
 from decoding.wire.openai.requests import ChatBody, read_chat_body
-from decoding.wire.spans import token_spans
+from decoding.wire.spans import spans_of
 
 _MESSAGE_SIZE = 64
 """Characters that take as long to be rendered as a message without any."""
@@ -73,34 +72,36 @@ async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
 
 
 def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
-    # Imported here because jinja2 comes with an extra.
-    from decoding.models.chat import render_chat
-
-    model = service.model
-    if model.tokenizer is None or not (model.chat_template or model.chat_templates):
-        raise invalid("the model has no chat template")
-    _, template = chosen_template(model, body.chat_template, has_tools=bool(body.tools))
-    opened = body.add_generation_prompt
-    text = render_chat(
-        read_messages(body.messages),
-        template,
-        {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
-        not body.continue_final_message if opened is None else opened,
+    chat = read_conversation(
+        service.model,
+        body.messages,
+        tools=body.tools,
+        tool_choice=body.tool_choice,
+        tool_prompt=body.tool_prompt,
+        variables=body.variables,
+        chat_template=body.chat_template,
+        add_generation_prompt=body.add_generation_prompt,
         continue_final_message=body.continue_final_message,
     )
-    spans = token_spans(model.tokenizer, text, add_special_tokens=False)
+    text = chat.text()
+    assert service.model.tokenizer is not None  # or there is no conversation
+    spans = spans_of(service.model.tokenizer, text, chat.token_ids())
     return {"tokenize_response": spans, "templated_text": text}
 
 
 def _prepare(service: Service, body: ChatBody) -> Prepared:
     parameters = parameters_of(service, body)
-    if body.response_format is not None and service.limits.disable_grammar_support:
-        raise invalid("grammar is not supported", "response_format")
+    if service.limits.disable_grammar_support:
+        if read_response_format(body.response_format) is not None:
+            raise invalid("grammar is not supported", "response_format")
+        if body.tools and body.tool_choice != "none":  # calls are held to a grammar
+            raise invalid("grammar is not supported", "tools")
     prepared = prepare(
         service.model,
         body.messages,
         tools=body.tools,
-        tool_choice="auto" if body.tool_choice is None else body.tool_choice,
+        tool_choice=body.tool_choice,
+        tool_prompt=body.tool_prompt,
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,

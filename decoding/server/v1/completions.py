@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from decoding.server.v1.choices import (
     with_length,
 )
 from decoding.server.v1.stream import ChunkFormat
+from decoding.wire.details import Response
 from decoding.wire.openai.answers import answer, usage
 from decoding.wire.openai.completions import CompletionChunks, completion_choice
 from decoding.wire.openai.requests import CompletionBody, Prompt, read_completion_body
@@ -70,6 +72,8 @@ def _requests(service: Service, body: CompletionBody) -> list[Request]:
         more["return_full_text"] = True
         # A stream shows no logprobs of the prompt, as TGI's does not.
         more["decoder_input_details"] = body.logprobs is not None and not body.stream
+    if body.only_echoes:
+        more["max_new_tokens"] = 1  # no request has none; it is not shown
     parameters = parameters_of(service, body, more)
     return [_request(service, prompt, parameters) for prompt in body.prompts]
 
@@ -98,18 +102,25 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
     choices = [
         completion_choice(
             index * body.n + place,
-            response,
+            _prompt_of(response, group[place]) if body.only_echoes else response,
             logprobs=body.logprobs,
             prompt_text=group[place].generation.plan.prompt_text,
         )
         for index, group in enumerate(groups)
         for place, response in enumerate(best(group, body.n))
     ]
-    used = usage(*used_tokens(account.handles, body.best_of))
+    used = usage(*_used(body, account.handles))
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "text_completion", "cmpl")
     return json_response(answer(said, choices, used), headers=headers)
+
+
+def _prompt_of(response: Response, handle: AsyncGeneration) -> Response:
+    """A response that shows no generated token."""
+    details = replace(response.details, tokens=(), top_tokens=())
+    text = handle.generation.plan.prompt_text
+    return replace(response, generated_text=text, details=details)
 
 
 def _stream(service: Service, account: Account, body: CompletionBody) -> EventStream:
@@ -118,7 +129,7 @@ def _stream(service: Service, account: Account, body: CompletionBody) -> EventSt
     writer = CompletionChunks(
         said, prompts, logprobs=body.logprobs, include_usage=body.include_usage
     )
-    used = partial(used_tokens, each=body.best_of) if body.include_usage else None
+    used = partial(_used, body) if body.include_usage else None
     form = ChunkFormat(writer, used)
     return event_stream(service, account, form, characters=_characters(body))
 
@@ -129,6 +140,11 @@ def _groups(
     """The generations of each prompt."""
     size = body.best_of
     return [handles[start : start + size] for start in range(0, len(handles), size)]
+
+
+def _used(body: CompletionBody, handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
+    prompts, generated = used_tokens(handles, body.best_of)
+    return prompts, 0 if body.only_echoes else generated
 
 
 def _characters(body: CompletionBody) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from decoding.parameters import REQUEST_FIELDS, SAMPLING
@@ -40,10 +41,14 @@ class Fields:
         value = self._body.get(name)
         return None if value is None else read_text(f"{self._path}{name}", value)
 
-    def flag(self, name: str, default: bool = False) -> bool:
-        """The boolean in a field; the default where there is none."""
+    def flag(self, name: str) -> bool:
+        """The boolean in a field; False where there is none."""
+        return self.optional_flag(name) or False
+
+    def optional_flag(self, name: str) -> bool | None:
+        """The boolean in a field; None where there is none."""
         value = self._body.get(name)
-        return default if value is None else read_flag(f"{self._path}{name}", value)
+        return None if value is None else read_flag(f"{self._path}{name}", value)
 
     def whole(self, name: str, low: int, high: int, kind: str = "u32") -> int | None:
         """An integer within a range; `kind` names it in the error, as Rust does."""
@@ -87,6 +92,7 @@ def read_sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     Every field of `GenerationParameters` may stand beside OpenAI's. Temperature 0 is greedy, and
     nothing else that bears on sampling then counts; no temperature means that tokens are sampled.
     A truncation at its neutral value (`top_p` 1, `top_k` 0 or -1) is left out, which TGI refuses.
+    `logit_bias` maps token ids to biases, or lists the bias of each, as TGI's clients have it.
 
     Raises WireTypeError for a value of the wrong type; ranges are checked by TGI's rules later.
     """
@@ -96,6 +102,8 @@ def read_sampling(body: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in body.items()
         if value is not None and name not in _OWN_NAMES and name not in _NOT_ASKED
     }
+    if isinstance(given.get("logit_bias"), list):
+        given["logit_bias"] = dict(zip(map(str, count()), given["logit_bias"], strict=False))
     read = parse_parameters(given, prefix="")
     temperature = parse_parameters({"temperature": body.get("temperature")}, prefix="")
     limit = fields.whole("max_completion_tokens", 0, 2**32 - 1)

@@ -70,20 +70,35 @@ def completion_logprobs(
     """`{tokens, token_logprobs, top_logprobs, text_offset}`, the form of `/v1/completions`.
 
     offset: characters of the text before the first token. prompt: tokens that are shown in front.
+
+    Each token is among its own `top_logprobs`, which may make these one more than `most`.
     """
     texts = [_spelled(item) for item in prompt] + [_spelled(token) for token, _ in shown]
     offsets = []
     for text in texts:
         offsets.append(offset)
         offset += len(text)
-    alternatives: list[dict[str, float] | None] = [None for _ in prompt]
-    alternatives += [{_spelled(item): item.logprob for item in top[:most]} for _, top in shown]
+    alternatives = [_alternatives(item, item.top_tokens, most) for item in prompt]
+    alternatives += [_alternatives(token, top, most) for token, top in shown]
     return {
         "tokens": texts,
         "token_logprobs": [item.logprob for item in prompt] + [token.logprob for token, _ in shown],
         "top_logprobs": alternatives if most else None,
         "text_offset": offsets,
     }
+
+
+def _alternatives(
+    token: Token | PrefillToken, top: Sequence[TopToken], most: int
+) -> dict[str, float] | None:
+    """The logprobs of the likeliest tokens and of the token itself; None where it has none."""
+    if token.logprob is None:
+        return None
+    found: dict[str, float] = {}
+    for item in top[:most]:
+        found.setdefault(_spelled(item), item.logprob)  # U+FFFD may stand for several
+    found.setdefault(_spelled(token), token.logprob)
+    return found
 
 
 def _entry(token: Token | TopToken) -> dict[str, Any]:

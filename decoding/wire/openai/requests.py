@@ -42,7 +42,8 @@ class ChatBody(Common):
     messages: str | Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]]
     tool_choice: str | Mapping[str, Any] | None
-    parallel_tool_calls: bool
+    tool_prompt: str | None
+    parallel_tool_calls: bool | None
     response_format: Mapping[str, Any] | None
     variables: Mapping[str, Any]
     chat_template: str | None
@@ -60,6 +61,11 @@ class CompletionBody(Common):
 
     prompts: Sequence[Prompt]
     echo: bool
+
+    @property
+    def only_echoes(self) -> bool:
+        """Whether no token is to be generated: the prompts are to be scored."""
+        return self.echo and not self.stream and self.sampling.get("max_new_tokens") == 0
 
 
 def read_chat_body(body: object, *, most: int) -> ChatBody:
@@ -85,12 +91,11 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
     shown = _shown(fields, "top_logprobs")
     wants = fields.flag("logprobs")
     variables = dict(fields.mapping("chat_template_kwargs") or {})
-    thinking = fields.any("enable_thinking")
+    thinking = fields.optional_flag("enable_thinking")
     if thinking is not None:
-        variables["enable_thinking"] = fields.flag("enable_thinking")
+        variables["enable_thinking"] = thinking
     if fields.text("reasoning_effort") is not None:
         variables.setdefault("reasoning_effort", fields.text("reasoning_effort"))
-    opened = fields.any("add_generation_prompt")
     choice = fields.any("tool_choice")  # `decoding.chat` knows which texts are legal
     if choice is not None and not isinstance(choice, str | Mapping):
         raise mismatch("tool_choice", choice, "a string or a map")
@@ -100,11 +105,12 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         messages=messages,
         tools=fields.objects("tools") or (),
         tool_choice=choice,
-        parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
+        tool_prompt=fields.text("tool_prompt"),
+        parallel_tool_calls=fields.optional_flag("parallel_tool_calls"),
         response_format=fields.mapping("response_format"),
         variables=variables,
         chat_template=fields.text("chat_template"),
-        add_generation_prompt=None if opened is None else fields.flag("add_generation_prompt"),
+        add_generation_prompt=fields.optional_flag("add_generation_prompt"),
         continue_final_message=fields.flag("continue_final_message"),
         thinking_budget=fields.whole("thinking_budget", 0, 2**32 - 1),
     )

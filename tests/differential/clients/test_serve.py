@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -74,6 +75,16 @@ def test_clients_reach_the_model(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()[1:]]
     assert [line["message"] for line in lines].count("Success") == 3
     assert "capital" not in log.read_text()
+
+
+def test_a_connection_outlives_the_pauses_of_clients(tmp_path: Path) -> None:
+    with process(tmp_path / "log") as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            for pause in (0, 6, 16):  # longer than httpx and aiohttp keep a connection
+                time.sleep(pause)
+                connection.sendall(b"GET /health HTTP/1.1\r\nhost: here\r\n\r\n")
+                assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
 def stream(url: str, tokens: int, found: list[str]) -> None:

@@ -10,6 +10,7 @@ from chat_models import CHATML, answer, model_of, sampled
 
 from decoding.chat import prepare, read_response_format
 from decoding.errors import ParameterError
+from decoding.grammar.json_style import JsonStyle
 
 SCHEMA = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
 SHAPES: list[dict[str, Any]] = [
@@ -61,6 +62,40 @@ def test_the_other_shapes() -> None:
 def test_other_shapes_are_refused(shape: Any) -> None:
     with pytest.raises(ParameterError):
         read_response_format(shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_options_of_a_grammar_stand_beside_its_type(shape: dict[str, Any]) -> None:
+    options: dict[str, Any] = {
+        "formats": "strict",
+        "on_unsupported": "ignore",
+        "style": {"whitespace": "spaced"},
+        "resources": {"urn:x": {"type": "null"}},
+    }
+    found = read_response_format({**shape, **options})
+    assert found is not None
+    told = found.to_dict()
+    assert {name: told[name] for name in options} == {
+        **options,
+        "style": JsonStyle.from_dict(options["style"]).to_dict(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        ({"type": "json", "value": 5}, "value"),
+        ({"type": "regex", "value": 5}, "value"),
+        ({"type": "json_schema", "json_schema": {"schema": 5}}, "json_schema.schema"),
+        ({"type": "json_schema", "value": {"schema": 5}}, "value.schema"),
+        ({"type": "json_object", "formats": "some"}, "formats"),
+        ({"type": "regex", "value": "a", "formats": "strict"}, "formats"),
+    ],
+)
+def test_errors_name_the_place_in_the_format(shape: dict[str, Any], name: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        read_response_format(shape)
+    assert caught.value.name == f"response_format.{name}"
 
 
 def test_an_answer_has_the_format() -> None:

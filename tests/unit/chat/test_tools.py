@@ -400,6 +400,44 @@ def test_bad_choices_are_refused(choice: Any) -> None:
         prepare(model_of(HERMES), "x", tools=TOOLS, tool_choice=choice)
 
 
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_some_of_the_tools_may_be_allowed(mode: str) -> None:
+    listed = [{"type": "function", "function": {"name": name}} for name in ("stop", "switch")]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": listed}}
+    model = model_of(HERMES)
+    names = set()
+    for seed in range(6):
+        prepared = prepare(
+            model, "x", tools=TOOLS, tool_choice=choice, parallel_tool_calls=False,
+            parameters=sampled(seed),
+        )  # fmt: skip
+        assert "get_weather" in prompt_of(prepared)  # the prompt stays what it was
+        _, message = answer(prepared, model)
+        assert check(message) == 1 or mode == "auto"
+        names |= {call.name for call in message.tool_calls}
+    assert names == {"stop", "switch"} or (mode == "auto" and names <= {"stop", "switch"})
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        None,
+        5,
+        {},
+        {"mode": "none", "tools": ["stop"]},
+        {"mode": "auto", "tools": []},
+        {"mode": "auto", "tools": "stop"},
+        {"mode": "auto", "tools": ["unknown"]},
+        {"mode": "auto", "tools": [5]},
+        {"mode": "auto"},
+    ],
+)
+def test_bad_lists_of_allowed_tools_are_refused(allowed: Any) -> None:
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    with pytest.raises(ParameterError, match="tool_choice"):
+        prepare(model_of(HERMES), "x", tools=TOOLS, tool_choice=choice)
+
+
 def test_a_tool_that_is_named_as_a_choice_is_chosen_by_an_object_alone() -> None:
     model = model_of(HERMES)
     prepared = prepare(model, "x", tools=[tool("none")], tool_choice="none", parameters=sampled(1))

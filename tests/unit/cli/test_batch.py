@@ -64,6 +64,18 @@ def test_rows_are_answered_in_their_order(tmp_path: Path) -> None:
     assert results[0]["input_length"] == 3
 
 
+def test_a_row_names_its_chat_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = {"rag": "rag: {{ messages[0].content }}"}
+    made = model_of(
+        hash_model(257), tokenizer=ByteTokenizer(), chat_template=TEMPLATE, chat_templates=templates
+    )
+    monkeypatch.setattr(cli, "load", lambda source: made)
+    rows = [{"messages": "Hi", "chat_template": name} for name in ("default", "rag", "none")]
+    plain, named, unknown = run(tmp_path, rows, "--max-new-tokens", "2")
+    assert (plain["input_length"], named["input_length"]) == (len("<user>Hi>"), len("rag: Hi"))
+    assert "chat_template" in unknown["error"]
+
+
 @pytest.mark.usefixtures("model")
 def test_a_bad_row_is_an_error_and_the_others_go_on(tmp_path: Path) -> None:
     bad: list[Any] = [

@@ -105,7 +105,7 @@ def server() -> Iterator[str]:
     made.server_close()
 
 
-def chunk(finish: str | None = None, **delta: str) -> dict[str, Any]:
+def chunk(finish: str | None = None, **delta: object) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 

@@ -55,21 +55,42 @@ def test_a_wrong_value_is_named(
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("flag", "value", "expected"),
     [
-        ("--port", "65536"),
-        ("--port", "-1"),
-        ("--port", "99999999999999999999"),
-        ("--shutdown-timeout", "nan"),
-        ("--shutdown-timeout", "inf"),
-        ("--shutdown-timeout", "-1"),
+        ("port", "65536", "from 0 to 65535"),
+        ("port", "-1", "from 0 to 65535"),
+        ("max-concurrent-requests", "0", "at least 1"),
+        ("max-total-tokens", "1", "at least 2"),
+        ("prefix-tokens", "-1", "at least 0"),
+        ("shutdown-timeout", "inf", "from 0 to"),
+        ("shutdown-timeout", "nan", "from 0 to"),
     ],
 )
-def test_what_the_system_has_no_meaning_for_is_refused_before_the_model_loads(
-    flags: tuple[str, str], capsys: pytest.CaptureFixture[str]
+def test_numbers_have_a_range_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, flag: str, value: str, expected: str
 ) -> None:
-    assert code_of(["serve", "--model-id", "no model", *flags]) == 2
-    assert f"{flags[0]} must be" in capsys.readouterr().err
+    with pytest.raises(ParameterError, match=f"--{flag} must be {expected}"):
+        settings(f"--{flag}", value)
+    variable = flag.upper().replace("-", "_")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ParameterError, match=f"{variable} must be {expected}"):
+        settings()
+
+
+def test_a_watermark_is_checked_before_a_model_is_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decoding.cli.serve.load", lambda *_, **__: pytest.fail("loads"))
+    monkeypatch.setenv("WATERMARK_GAMMA", "0.5")
+    assert code_of(["serve", "--watermark-gamma", "2"]) == 2
+    assert "gamma" in capsys.readouterr().err
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("API_KEY", "PORT", "MAX_BATCH_SIZE"):
+        monkeypatch.setenv(name, "")
+    given = settings()
+    assert (given["api_key"], given["port"], given["max_batch_size"]) == (None, 3000, None)
 
 
 @pytest.mark.parametrize("name", ["watermark_gamma", "watermark_delta"])

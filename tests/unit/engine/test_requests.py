@@ -85,6 +85,27 @@ def test_prompt_logprobs_are_raw_and_need_no_cache() -> None:
     assert response.prefill[2].logprob == pytest.approx(logprobs[1, 30], abs=1e-12)
 
 
+def test_the_likeliest_tokens_are_told_of_the_prompt_too() -> None:
+    rows = np.array([[0, 3, 3, -np.inf], [1, -np.inf, 0, -np.inf], [0, 0, 0, 0]], np.float32)
+
+    def forward(sequences: list[list[int]]) -> Any:
+        return rows[[len(item) - 1 for item in sequences]]
+
+    for count in (2, 4):
+        asked = GenerationParameters(
+            max_new_tokens=1, decoder_input_details=True, top_n_tokens=count, temperature=0.5
+        )
+        first, second, third = generate(forward, [0, 2, 0], asked).prefill
+        assert first.top_tokens == ()
+        assert [item.id for item in second.top_tokens] == [1, 2, 0][:count]
+        assert [item.id for item in third.top_tokens] == [0, 2]
+        assert second.top_tokens[1].logprob == second.logprob
+        sure = 1 / (1 + np.exp(-1))
+        assert np.exp(third.top_tokens[0].raw_logprob) == pytest.approx(sure)
+    quiet = GenerationParameters(max_new_tokens=1, decoder_input_details=True)
+    assert [item.top_tokens for item in generate(forward, [0, 2], quiet).prefill] == [(), ()]
+
+
 def scripted(*token_ids: int) -> LanguageModel:
     """A model that says the given tokens, whatever it is asked, after a prompt of one token."""
 

@@ -268,6 +268,41 @@ def test_completions_echo_and_show_logprobs(served: Served) -> None:
     assert all(len(step) <= 2 for step in plain["logprobs"]["top_logprobs"])
 
 
+def test_a_completion_that_only_echoes_scores_its_prompts(served: Served) -> None:
+    asked = {"prompt": ["abc", "xy"], "temperature": 0, "logprobs": 2, "echo": True}
+    found = served.post(TEXT, {**asked, "max_tokens": 0}).json()
+    longer = served.post(TEXT, {**asked, "max_tokens": 1}).json()
+    assert [choice["text"] for choice in found["choices"]] == ["abc", "xy"]
+    assert found["usage"] == {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}
+    for choice, other in zip(found["choices"], longer["choices"], strict=True):
+        assert choice["finish_reason"] == "length"
+        assert choice["logprobs"] == {key: item[:-1] for key, item in other["logprobs"].items()}
+    for refused in ({"echo": False}, {"stream": True}):
+        assert served.post(TEXT, {**asked, "max_tokens": 0, **refused}).status_code == 422
+
+
+@pytest.mark.parametrize("most", [0, 1, 5])
+def test_alternatives_are_told_of_the_prompt_and_hold_the_token_itself(
+    served: Served, most: int
+) -> None:
+    # lm-evaluation-harness asks so for likelihoods, and looks whether a token is the likeliest.
+    asked = {"prompt": "abc", "max_tokens": 3, "seed": 4, "logprobs": most, "echo": True}
+    shown = served.post(TEXT, asked).json()["choices"][0]["logprobs"]
+    if not most:
+        assert shown["top_logprobs"] is None
+        return
+    assert shown["top_logprobs"][0] is None
+    steps = list(zip(shown["tokens"], shown["token_logprobs"], shown["top_logprobs"], strict=True))
+    for token, logprob, step in steps[1:]:
+        assert step[token] >= logprob  # several tokens may be U+FFFD
+        assert most <= len(step) <= most + 1 or "\ufffd" in step
+        assert list(step.values())[:most] == sorted(step.values(), reverse=True)[:most]
+    [likely] = generate(
+        hashed(), "ab", GenerationParameters(max_new_tokens=1, top_n_tokens=1)
+    ).top_tokens
+    assert next(iter(steps[2][2].values())) == pytest.approx(likely[0].raw_logprob, abs=1e-5)
+
+
 def test_completions_stream(served: Served) -> None:
     chunks = stream(served, TEXT, prompt=["abc", "x"], temperature=0)
     texts = ["", ""]
@@ -289,19 +324,18 @@ def test_chat_tokenize_shows_the_prompt(served: Served) -> None:
 
 def test_a_chat_names_its_template(served: Served) -> None:
     tools = [{"type": "function", "function": {"name": "f"}}]
-    with_default = {"tools": tools, "chat_template": "default"}
+    unknown = {"tools": tools, "tool_choice": "none", "chat_template": "default"}
     for more, shown in (
         ({}, "[user]Say it[assistant]"),
         ({"tools": tools}, "tools: f"),
-        (with_default, "[user]Say it[assistant]"),
+        (unknown, "[user]Say it[assistant]"),
         ({"chat_template": "rag"}, "rag: Say it"),
     ):
         given = {"messages": MESSAGES, **more}
         found = served.post("/chat_tokenize", given).json()
         assert found["templated_text"] == shown
-        if more != with_default:  # a system message tells of the tools there
-            used = served.post(CHAT, {**given, "max_tokens": 1}).json()["usage"]
-            assert used["prompt_tokens"] == len(shown), more
+        used = served.post(CHAT, {**given, "max_tokens": 1}).json()["usage"]
+        assert used["prompt_tokens"] == len(shown), more
     for path in ("/chat_tokenize", CHAT):
         given = {"messages": MESSAGES, "chat_template": "{{ 1 }}"}
         refused = served.post(path, given)
