@@ -30,8 +30,9 @@ from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled import draw, final, masks, passes, step, truncation
 from decoding.kernels.compiled.formats import FLOAT32
+from decoding.kernels.compiled.masks import add_mask
 from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, Memory, allocate
-from decoding.kernels.compiled.state import Step, add_mask, begin
+from decoding.kernels.compiled.state import Step, begin
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -130,7 +131,9 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 @_njit
 def _mask(row: Any, arrays: Any, memory: Any) -> Any:
     begun = _begun(row, memory, arrays)
-    add_mask(begun, 0, 2.0, -np.inf)
+    is_ban = True
+    add_mask(begun, memory.bitmasks[0], 2.0, not is_ban)
+    add_mask(begun, memory.bitmasks[0], 0.0, is_ban)
     return masks.scan_edited(begun)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ShapeError
-from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
+from decoding.kernels.rows import FLOAT16_BITS, widen
 from decoding.typing import Anything, Logits, Rows
 
 _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or torch"

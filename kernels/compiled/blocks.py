@@ -407,19 +407,14 @@ def divide_block_between(
     return _write(stored.builder, start, stop, out, make)
 
 
-def _edited(values: Vector, words: list[Any], amounts: Any) -> Vector:
-    """Add to `MASK_LANES` logits, for each mask word, one number where a bit is set, else another.
-
-    amounts: of each word two, float64.
-    """
-    builder = values.builder
+def _edited(values: Vector, biased: Any, allowed: Any, bias: Any) -> Vector:
+    """Add a bias to 32 logits whose bit is set in one word; −inf where it is not in another."""
+    builder, flags = values.builder, ir.VectorType(ir.IntType(1), MASK_LANES)
     if values.element == FLOAT:
-        amounts = [builder.fptrunc(number, FLOAT) for number in amounts]
-    inside = [splat(builder, number, MASK_LANES) for number in amounts]
-    for word, one, other in zip(words, inside[::2], inside[1::2], strict=True):
-        bits = Vector(builder, builder.bitcast(word, ir.VectorType(ir.IntType(1), MASK_LANES)))
-        values = values + bits.choose(one, other)
-    return values
+        bias = builder.fptrunc(bias, FLOAT)
+    inside, kept = (Vector(builder, builder.bitcast(word, flags)) for word in (biased, allowed))
+    values = values + inside.choose(splat(builder, bias, MASK_LANES), 0.0)
+    return kept.choose(values, -_INF)
 
 
 def _words(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Any]:
@@ -428,45 +423,55 @@ def _words(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Any]
     return [item.load(place, 1).lane(0) for item in bitmasks]
 
 
-_MASKS = (GIVEN, GIVEN, _REAL, _REAL, _REAL, _REAL)
-"""The kinds of two bitmasks, and of what they add inside and outside."""
-
-
-@over_row(_REAL, _INDEX, *_MASKS)
+@over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL)
 def largest_edited_block(
-    stored: Stored, start: Any, stop: Any, one: Array, other: Array, *amounts: Any
+    stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, bias: Any
 ) -> list[Any]:
-    """The largest logit of a block after the masks `one` and `other`, in the row's precision."""
+    """The largest logit of a block after two bitmasks, in the row's precision; see `_edited`."""
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        words = _words(stored.builder, (one, other), index)
-        return [_edited(stored.values(index, MASK_LANES), words, amounts).larger(totals[0])]
+        words = _words(stored.builder, (biased, allowed), index)
+        return [_edited(stored.values(index, MASK_LANES), *words, bias).larger(totals[0])]
 
     lowest = filled(stored.builder, stored.element, MASK_LANES, -_INF)
     [top] = loop(stored.builder, start, stop, MASK_LANES, [lowest], body)
     return [top.reduce(_larger)]
 
 
-@over_row((_BITS, _BITS), types.int32, types.int32, *_MASKS[2:], _REAL, _REAL)
-def masks_edited(stored: Stored, start: Any, one: Any, other: Any, *numbers: Any) -> list[Any]:
-    """Bit i says whether row[start + i] after two masks is `low` or more, or `high`, of 32 logits.
+@over_row((_BITS, _BITS), types.int32, types.int32, _REAL, _REAL, _REAL, _REAL)
+def masks_edited(stored: Stored, start: Any, biased: Any, allowed: Any, *bounds: Any) -> list[Any]:
+    """Bit i says whether row[start + i] reaches the first bound, or the second, of 32 logits.
 
-    one, other: the masks' words for these logits. numbers: what they add, then low and high.
+    bounds: two for logits whose bit in the word `biased` is set, and two for others. A bit that is
+    not set in `allowed` is not set in either.
     """
-    values = _edited(exact(stored.values(start, MASK_LANES)), [one, other], numbers[:4])
-    bounds = (splat(stored.builder, bound, MASK_LANES) for bound in numbers[4:])
-    return [stored.builder.bitcast(values.compare(">=", item).value, INT32) for item in bounds]
+    builder, values = stored.builder, stored.values(start, MASK_LANES)
+    words = []
+    for bound in bounds:
+        reaching = values.compare(">=", stored.reals(bound, MASK_LANES))
+        words.append(builder.bitcast(reaching.value, INT32))
+    others = builder.and_(allowed, builder.not_(biased))
+    inside = builder.and_(allowed, biased)
+    return [
+        builder.or_(builder.and_(one, inside), builder.and_(other, others))
+        for one, other in zip(words[:2], words[2:], strict=True)
+    ]
 
 
-@over_row(_REAL, _INDEX, *_MASKS, GIVEN)
+@over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL, GIVEN)
 def copy_edited_block(
-    stored: Stored, start: Any, stop: Any, one: Array, other: Array, *amounts_and_out: Any
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    biased: Array,
+    allowed: Array,
+    bias: Any,
+    out: Array,
 ) -> list[Any]:
-    """A block into `out` from 0 on, float64, after two masks; its largest logit."""
-    *amounts, out = amounts_and_out
+    """A block into `out` from 0 on, float64, after two bitmasks; its largest logit."""
 
     def make(index: Any) -> Vector:
-        words = _words(stored.builder, (one, other), index)
-        return _edited(exact(stored.values(index, MASK_LANES)), words, amounts)
+        words = _words(stored.builder, (biased, allowed), index)
+        return _edited(exact(stored.values(index, MASK_LANES)), *words, bias)
 
     return _write(stored.builder, start, stop, out, make)

@@ -13,14 +13,25 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import mask_between, masks_edited, weigh_eight
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.masks import amounts_of, bitmasks_in, slack_of
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES, TOUCHED, TOUCHED_IDS, VALUES
+from decoding.kernels.compiled.masks import slack_of
+from decoding.kernels.compiled.memory import (
+    ALLOWED,
+    BIASED,
+    IDS,
+    LOGITS,
+    SLOT,
+    TIES,
+    TOUCHED,
+    TOUCHED_IDS,
+    VALUES,
+)
 from decoding.kernels.compiled.passes import (
     BLOCK,
     MASK,
     blocks_of,
     is_hopeless,
     smallest_at_least,
+    smallest_with,
     upper_real,
     wide_row,
 )
@@ -44,13 +55,17 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """
     row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    masked, counts = state.slot >= 0, memory.doubles[TIES]
+    masked, counts = state.masked, memory.doubles[TIES]
     # Finite, so that what fills the last block up, −inf, is below it.
     real = wide_row(row) if masked else row
     least = smallest_at_least(real, low, state.temperature)
     floor = smallest_at_least(real, tie, state.temperature) if masked else least
+    inside, outside = (floor, least), (floor, least)
+    if masked:
+        inside = smallest_with(row, floor, state.bias), smallest_with(row, least, state.bias)
+        outside = smallest_with(row, floor, 0.0), smallest_with(row, least, 0.0)
     most = upper_real(row, state.high, state.temperature)
-    (one, other), amounts, count = bitmasks_in(step), amounts_of(state), 0
+    biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     for block in range(blocks_of(row)):
         if floor < least:
             counts[block] = 0.0
@@ -63,9 +78,9 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             mask, word = np.uint32(0), start // MASK
             if not masked:
                 mask = mask_between(row, start, least, most)
-            elif word < len(one):
-                words = one[word], other[word]
-                reaching, mask = masks_edited(row, start, *words, *amounts, floor, least)
+            elif allowed[word] != 0:
+                words = biased[word], allowed[word]
+                reaching, mask = masks_edited(row, start, *words, *inside, *outside)
                 below += bit_count(np.uint32(reaching ^ mask))
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
@@ -103,9 +118,13 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 
     By bisection, which vectorises; where a few steps do not find one, by selection.
     """
-    low, high = np.inf, -np.inf
+    low, high, ties = np.inf, -np.inf, 0
     for block in range(blocks):
         low, high = min(low, block_max[block]), max(high, block_max[block])
+    for block in range(blocks):
+        ties += block_max[block] == high
+    if ties >= rank:
+        return high
     for _ in range(12):
         middle = 0.5 * low + 0.5 * high
         count = 0
@@ -163,7 +182,7 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
         low, most = -np.inf, limit
         if rank < blocks:
             low = _bound_of_rank(block_max, blocks, rank, values)
-            if state.slot >= 0:
+            if state.masked:
                 low -= 2.0 * slack_of(step, low)
             low /= state.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))

@@ -47,6 +47,7 @@ from decoding.kernels.compiled.state import (
     begin,
     is_cut,
     is_edited,
+    is_flat,
     is_kept,
     row_in,
     window_of,
@@ -89,7 +90,7 @@ def final_at(step: Any, token_id: Any) -> Any:
 @compiled
 def is_edited_block(step: Any, block: Any) -> Any:
     """Whether a block is not as it is stored."""
-    masked = step.state.slot >= 0
+    masked = step.state.masked
     return is_edited(step) and (masked or step.memory.integers[WORDS][block] != 0)
 
 
@@ -101,7 +102,7 @@ def write_block(step: Any, block: Any, out: Any) -> Any:
     """
     state, start, row = step.state, block * BLOCK, row_in(step)
     edited = is_edited(step)
-    if state.slot >= 0:
+    if state.masked:
         top = copy_edited(step, block, out) / state.temperature
         for lane in range(BLOCK if state.temperature != 1.0 else 0):
             out[lane] /= state.temperature
@@ -197,16 +198,18 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     were.
     """
     memory, state, row = step.memory, step.state, row_in(step)
-    counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.slot >= 0
+    counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.masked
     # What the temperature makes the tie of; after masks it is no number of the row's precision.
     real = wide_row(row) if is_masked else row
     low = smallest_at_least(real, tie, state.temperature)
     high = below_of(real, smallest_at_least(real, np.nextafter(tie, np.inf), state.temperature))
-    total = 0.0
+    total, flat, stored = 0.0, is_flat(step), value_at(row, 0)
     for block in range(blocks_of(row)):
         if not is_masked:
             counts[block] = 0.0
-            if bounds[block] >= tie:
+            if bounds[block] >= tie and flat:
+                counts[block] = min(BLOCK, row.width - block * BLOCK) * (low <= stored <= high)
+            elif bounds[block] >= tie:
                 counts[block] = count_in_block(row, block * BLOCK, low, high)
         if is_edited(step) and bounds[block] >= tie:
             place = np.int64(memory.integers[WORDS][block])

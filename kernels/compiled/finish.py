@@ -27,7 +27,7 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     weigh_within,
 )
-from decoding.kernels.compiled.state import is_cut, is_edited, row_in, window_of
+from decoding.kernels.compiled.state import is_cut, is_edited, is_flat, row_in, window_of
 from decoding.kernels.compiled.touched import are_moderate, forget
 
 LEFT_TO_NUMPY = 3
@@ -105,6 +105,9 @@ def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
     elif not is_cut(step) and not edited and state.sums_known and temperature == 1.0:
         total, moment = state.total, state.moment
         support = np.int64(count_between(row, lowest_finite(row), np.inf))
+    elif np.isnan(total) and not edited and is_flat(step):
+        support = np.int64(min(state.last_tie + 1, state.width))
+        shift, total, moment = 0.0, 1.0 * support, 0.0
     elif np.isnan(total) and not is_within:
         total, moment, support = weigh_final(step, largest)
     elif np.isnan(total):

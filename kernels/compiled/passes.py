@@ -286,6 +286,23 @@ def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
 
 
 @compiled
+def smallest_with(row: Any, bound: Any, bias: Any) -> Any:
+    """The least finite number z of the row's precision with z + bias ≥ bound, in float64."""
+    margin = 4.0 * _DOUBLE_SLACK * (abs(bound) + abs(bias))
+    low = below_of(row, as_real(row, bound - bias - margin))
+    high = above_of(row, as_real(row, bound - bias + margin))
+    while low > -np.inf:
+        middle = as_real(row, low + 0.5 * (high - low))
+        if not low < middle < high:
+            return max(high, lowest_finite(row))
+        if middle + bias >= bound:
+            high = middle
+        else:
+            low = middle
+    return lowest_finite(row)
+
+
+@compiled
 def upper_real(row: Any, high: Any, temperature: Any) -> Any:
     """The largest number z of the row's precision with z / T ≤ high, or just above it."""
     bound = high * temperature
