@@ -119,7 +119,7 @@ def _search(row: Any, arrays: Any, memory: Any) -> Any:
 def _search_typical(row: Any, arrays: Any, memory: Any, total: Any, moment: Any) -> Any:
     begun = _begun(row, memory, arrays)
     is_typical, state = True, begun.state
-    state.sums_known, state.total, state.moment = True, total, moment
+    state.sums_temperature, state.total, state.moment = 1.0, total, moment
     return truncation.search_by_mass(begun, 0.9, is_typical).support
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import mask_between, masks_edited, weigh_eight
+from decoding.kernels.compiled.blocks import masks_between, masks_edited, weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import slack_of
 from decoding.kernels.compiled.memory import (
     ALLOWED,
     BIASED,
+    BINS_OF_BLOCK,
     IDS,
     LOGITS,
     SLOT,
@@ -66,6 +67,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         outside = smallest_with(row, floor, 0.0), smallest_with(row, least, 0.0)
     most = upper_real(row, state.high, state.temperature)
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
+    words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     for block in range(blocks_of(row)):
         if floor < least:
             counts[block] = 0.0
@@ -74,14 +76,15 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
         before, below = count, 0
-        for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            mask, word = np.uint32(0), start // MASK
-            if not masked:
-                mask = mask_between(row, start, least, most)
-            elif allowed[word] != 0:
-                words = biased[word], allowed[word]
-                reaching, mask = masks_edited(row, start, *words, *inside, *outside)
-                below += bit_count(np.uint32(reaching ^ mask))
+        first = block * BLOCK
+        if masked:
+            below = masks_edited(
+                row, first, first + BLOCK, biased, allowed, words, *inside, *outside
+            )
+        else:
+            masks_between(row, first, first + BLOCK, least, most, words)
+        for start in range(first, first + BLOCK, MASK):
+            mask = np.uint32(words[(start - first) // MASK])
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
@@ -95,7 +98,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         if floor < least:
             counts[block] = below
         if masked and count == before:
-            block_max[block] = np.nextafter(least, -np.inf)
+            block_max[block] = lower
     return count
 
 

@@ -22,6 +22,7 @@ from decoding.kernels.compiled.memory import (
     FINAL_MAX,
     LINKS,
     LOGITS,
+    PLACES,
     TIES,
     TOUCHED,
     TOUCHED_IDS,
@@ -175,19 +176,24 @@ def largest_final(step: Any) -> Any:
 
 
 @compiled
-def list_ties(step: Any, tie: Any, room: Any, ids: Any, logits: Any, count: Any) -> Any:
-    """Append the first `room` tokens whose final logit is `tie`; the new count."""
-    for block in range(blocks_of(step.state)):
-        if step.memory.doubles[FINAL_MAX][block] < tie:
+def list_equal(step: Any, value: Any, block: Any, skipped: Any, room: Any, ids: Any) -> Any:
+    """List tokens whose final logit is `value`, from a block on; how many, at most `room`.
+
+    skipped: so many of the first are left out. Needs `bound_blocks`.
+    """
+    out, count = step.memory.doubles[WORK_END][BLOCK : 2 * BLOCK], 0
+    for other in range(block, blocks_of(step.state)):
+        if step.memory.doubles[FINAL_MAX][other] < value:
             continue
-        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, step.vocab)):
-            if room <= 0:
-                return count
-            if final_at(step, token_id) == tie:
-                ids[count], logits[count] = token_id, tie
-                count += 1
-                room -= 1
-    return count
+        write_block(step, other, out)
+        for lane in range(BLOCK):
+            if count < room and out[lane] == value:
+                ids[count] = other * BLOCK + lane
+                count += skipped <= 0
+                skipped -= 1
+        if count >= room:
+            break
+    return np.int64(count)
 
 
 @compiled
@@ -225,21 +231,6 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
 
 
 @compiled
-def _nth_tie(step: Any, tie: Any, n: Any) -> Any:
-    """The id of the n-th token, from 1, that `count_ties` has counted."""
-    counts = step.memory.doubles[TIES]
-    block: Any = 0
-    while counts[block] < n:
-        n -= np.int64(counts[block])
-        block += 1
-    for token_id in range(block * BLOCK, step.vocab):
-        n -= logit_at(step, token_id) == tie
-        if n == 0:
-            return np.int64(token_id)
-    return np.int64(step.vocab - 1)
-
-
-@compiled
 def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties: Any) -> Any:
     """Keep the listed tokens, which are above a tie, and the first of those that tie.
 
@@ -247,7 +238,13 @@ def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties:
     """
     state, logits = step.state, step.memory.doubles[LOGITS]
     if wanted < ties:
-        last_tie = _nth_tie(step, tie, wanted)
+        counts, found, block = step.memory.doubles[TIES], step.memory.integers[PLACES], 0
+        before = counts[0]
+        while before < wanted:
+            block += 1
+            before += counts[block]
+        list_equal(step, tie, block, np.int64(wanted - 1 - (before - counts[block])), 1, found)
+        last_tie = np.int64(found[0])
     largest = max(largest_of(logits, above), tie)
     total, moment = weigh_entries(logits, above, largest, step.memory.doubles[WEIGHTS])
     gap = tie - largest

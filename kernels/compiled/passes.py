@@ -17,7 +17,6 @@ from decoding.kernels.compiled.blocks import (
     divide_block_between,
     extremes_between,
     largest_value,
-    mask_between,
     spread_block,
     survey_run,
     weigh_block,
@@ -29,9 +28,7 @@ from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
     below_of,
-    bit_count,
     row_of_doubles,
-    trailing_zeros,
     value_at,
 )
 from decoding.kernels.randomness import BLOCK_SIZE
@@ -399,17 +396,16 @@ def count_equal_from(row: Any, value: Any, first: Any) -> Any:
 @compiled
 def nth_equal(row: Any, value: Any, n: Any) -> Any:
     """The id of the n-th token, from 1, whose logit is `value`; there are as many."""
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        mask = mask_between(row, start, value, value)
-        here = bit_count(mask)
+    for block in range(blocks_of(row)):
+        here = count_in_block(row, block * BLOCK, value, value)
         if here < n:
             n -= here
             continue
-        while n > 1:
-            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-            n -= 1
-        return start + trailing_zeros(mask)
-    return row.width - 1
+        for token_id in range(block * BLOCK, row.width):
+            n -= value_at(row, token_id) == value
+            if n == 0:
+                return np.int64(token_id)
+    return np.int64(row.width - 1)
 
 
 @compiled

@@ -31,8 +31,8 @@ class Step(NamedTuple):
     outcome, index: of the next instruction. compact; count: of candidates, else of touched tokens.
     address ... behind: the row, see `formats.Row`. maxima: where in `memory.doubles` the largest
     logit of each block stands, after the masks, or a bound of it; stale: these are of before.
-    largest: of a dense row, before temperature, touched tokens and window. sums_known, total,
-    moment: Σ w and Σ w · gap as of `passes.weigh`, of the stored row at scale 1.
+    largest: of a dense row, before temperature, touched tokens and window. total, moment: Σ w and
+    Σ w · gap as of `passes.weigh`, of the stored row at `sums_temperature`, NaN where not known.
     masked, bias: whether bitmasks edit the row, and what that of `BIASED` adds; see `masks`.
     low ... ties: what is kept of the row, see `passes.Window`; low and high are final logits,
     stored_low and stored_high bounds of stored ones, where `has_bounds`.
@@ -64,7 +64,7 @@ def begin(step: Any, row: Any, maxima: Any, largest: Any) -> Any:
     state.outcome, state.compact, state.count = DONE, False, 0
     state.address, state.format, state.width = row.address, row.format, row.width
     state.whole, state.behind, state.maxima = row.whole, row.behind, maxima
-    state.stale, state.largest, state.sums_known = False, largest, False
+    state.stale, state.largest, state.sums_temperature = False, largest, np.nan
     _clear(state)
 
 
@@ -139,7 +139,8 @@ def is_flat(step: Any) -> Any:
     Of float32 only: those of float64 may differ by less than the sums can tell.
     """
     state = step.state
-    whole = state.sums_known and state.moment == 0.0 and state.total == state.width
+    known = not np.isnan(state.sums_temperature)
+    whole = known and state.moment == 0.0 and state.total == state.width
     return whole and not is_wide(row_in(step))
 
 
