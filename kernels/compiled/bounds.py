@@ -298,10 +298,12 @@ def _sift(
 def as_row(buffer: Any, count: Any, wide: Any) -> Any:
     """The `count` logits in a buffer as a row, which is filled up to a whole block."""
     whole = (count + BLOCK - 1) // BLOCK * BLOCK
-    if wide:
-        buffer[count:whole] = -np.inf
-    else:
-        buffer.view(np.float32)[count:whole] = np.float32(-np.inf)
+    narrow = buffer.view(np.float32)
+    for place in range(count, whole):
+        if wide:
+            buffer[place] = -np.inf
+        else:
+            narrow[place] = np.float32(-np.inf)
     address = address_of(buffer)
     return Row(address, np.int64(FLOAT64 if wide else FLOAT32), count, whole, address)
 

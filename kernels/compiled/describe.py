@@ -50,8 +50,9 @@ def collect_top(n: Any, step: Any) -> Any:
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not np.isnan(tie):
         ties = list_equal(step, tie, 0, 0, n + TIES_BEYOND_TOP_N - found, ids[found:])
-        logits[found : found + ties] = tie
-        found += ties
+        for _ in range(ties):
+            logits[found] = tie
+            found += 1
     return keep_window_of(step, found)
 
 
