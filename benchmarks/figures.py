@@ -13,9 +13,8 @@ from benchmarks.checks import Expected, Output
 from benchmarks.harness import ROUNDS, Step, Timing, measure, peak_bytes
 from benchmarks.ours import OURS, OurStep, UnavailableError
 from benchmarks.peers import PeerStep, open_peer
+from benchmarks.results import FLOOR
 from benchmarks.workloads import Problem, make_problem
-
-FLOOR = "floor"
 
 
 class Case(NamedTuple):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.logits import HOSTILE_KINDS
-from benchmarks.results import TWO_THREADS, Figures, Place, Row
+from benchmarks.results import FLOOR, TWO_THREADS, Figures, Place, Row
 from benchmarks.workloads import MIXED, WORKLOADS
 
 
@@ -46,7 +46,10 @@ MEMORY = 1.0
 
 
 class Verdict(NamedTuple):
-    """A goal and what was measured; None where nothing was."""
+    """A goal and what was measured; None where nothing was.
+
+    A figure without a goal, for comparison with one, wants nothing and is not met or missed.
+    """
 
     goal: str
     logits: str
@@ -67,6 +70,11 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
 def change_verdict(us_per_change: float | None) -> Verdict:
     """The goal for a row that joins or leaves a batch."""
     return _at_most("a row joins or leaves a batch of 32, µs", "", CHANGE_US, us_per_change)
+
+
+def compared(figures: Mapping[str, float]) -> list[Verdict]:
+    """Figures that say what this machine allows."""
+    return [Verdict(name, "", "", value, None) for name, value in figures.items()]
 
 
 def _targets(figures: Figures, place: Place) -> Iterator[Verdict]:
@@ -90,6 +98,11 @@ def _batches(figures: Figures, place: Place) -> Iterator[Verdict]:
     name, logits = f"{MIXED}, batch {BATCH}", place.logits
     yield _at_most(f"{name}, floors a row: × alone", logits, BATCHED, together)
     yield _at_least(f"{name}, two threads: × one", logits, SPEEDUP, one / doubled)
+    floors = [figures.cost(MIXED, place, batch=BATCH, implementation=FLOOR)]
+    floors += [figures.cost(item.name, place, implementation=FLOOR) for item in WORKLOADS.values()]
+    if not math.isnan(sum(floors)):
+        rows_floor = floors[0] * len(floors[1:]) / sum(floors[1:])
+        yield Verdict(f"{name}, to read a row: × alone", logits, "", rows_floor, None)
     halves = [
         figures.cost(name, place, dtype="bfloat16") / figures.cost(name, place)
         for name in WORKLOADS

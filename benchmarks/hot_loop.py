@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import goals, machine, report
+from benchmarks import goals, machine, report, threads
 from benchmarks.figures import Absence, Case, measure_case, own_openers, peer_openers
 from benchmarks.logits import HOSTILE_KINDS, KINDS, captured
 from benchmarks.membership import change_cost
 from benchmarks.ours import OURS
 from benchmarks.peers import PEERS
+from benchmarks.results import TWO_THREADS
 from benchmarks.workloads import MIXED, NAMES
 from decoding import DecodingError
 
@@ -66,10 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if absent:
         print("\n" + report.absences(absent))
     verdicts = [*goals.verdicts(rows), goals.change_verdict(membership.get("us_per_change"))]
+    limits = {}
+    if any(row["implementation"] == TWO_THREADS for row in rows):
+        limits = threads.gains(
+            options.vocab, goals.BATCH, seconds=options.seconds, rounds=options.rounds
+        )
+        verdicts += goals.compared(limits)
     print("\n" + report.goals(verdicts))
     if options.json is not None:
         result = {"machine": measured_on, "rows": rows, "absent": absent}
-        result["membership"] = membership
+        result["membership"], result["two_threads"] = membership, limits
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return int(any("error" in row for row in rows))

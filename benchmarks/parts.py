@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +26,15 @@ from benchmarks.harness import measure
 from benchmarks.logits import make_rows
 from benchmarks.ours import OURS, OurStep
 from benchmarks.report import GOAL_HEADER, goal_cells, table
-from benchmarks.workloads import make_problem
+from benchmarks.workloads import POSITIONS, make_problem
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled import draw, final, masks, passes, step, truncation
-from decoding.kernels.compiled.formats import FLOAT32
-from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, Memory, allocate
-from decoding.kernels.compiled.state import Step, add_mask, begin
+from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32
+from decoding.kernels.compiled.masks import add_mask
+from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_END, Memory, allocate
+from decoding.kernels.compiled.state import Step, begin
+from decoding.kernels.rows import widen
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -47,6 +50,8 @@ TOP_P = "the boundary of top-p 0.9, Σ exp with it"
 TYPICAL = "the boundary of typical-p 0.9, of known Σ exp"
 MASK = "largest logit of every block after a mask"
 CALL, DESCRIBED_CALL = "draw from Python, of two tokens", "describe the draw as well"
+NARROW = "of bfloat16: "
+"""What a row costs in half precision, beside the same in float32 in a NumPy array."""
 NEEDS = {
     "greedy": (SCAN, CALL),
     "draw": (SCAN, DRAW, CALL),
@@ -118,7 +123,7 @@ def _search(row: Any, arrays: Any, memory: Any) -> Any:
 def _search_typical(row: Any, arrays: Any, memory: Any, total: Any, moment: Any) -> Any:
     begun = _begun(row, memory, arrays)
     is_typical, state = True, begun.state
-    state.sums_known, state.total, state.moment = True, total, moment
+    state.sums_temperature, state.total, state.moment = 1.0, total, moment
     return truncation.search_by_mass(begun, 0.9, is_typical).support
 
 
@@ -130,7 +135,9 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 @_njit
 def _mask(row: Any, arrays: Any, memory: Any) -> Any:
     begun = _begun(row, memory, arrays)
-    add_mask(begun, 0, 2.0, -np.inf)
+    is_ban = True
+    add_mask(begun, memory.bitmasks[0], 2.0, not is_ban)
+    add_mask(begun, memory.bitmasks[0], 0.0, is_ban)
     return masks.scan_edited(begun)
 
 
@@ -153,7 +160,13 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
     history = History.empty(1)
     by_numpy = BatchSampler([Sampler(chain(), _SEED)], backend=Backend.NUMPY)
     [token_id] = by_numpy.draw(row[None], history)
+    # As in a text, where no two steps have the same noise.
+    seeds = cycle(np.uint64(_SEED + number) for number in range(POSITIONS))
     pair = row[None, :2].copy()
+    bits = (row.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    rounded = widen(bits).astype(np.float64)
+    narrow, narrow_max = _row_of(bits, BFLOAT16, memory.doubles[WORK_END]), float(rounded.max())
+    narrow_total = float(np.exp(rounded - narrow_max).sum())
     greedy, described = BatchSampler([Sampler(chain())]), BatchSampler([Sampler(chain(), None, 5)])
     return [
         Part(SCAN, lambda: _scan(stored, block_max), largest.__eq__),
@@ -169,7 +182,7 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         ),
         Part(
             DRAW,
-            lambda: _draw(stored, rest, memory, np.uint64(_SEED)),
+            lambda: _draw(stored, rest, memory, next(seeds)),
             lambda found: bool(found[0] == token_id),
         ),
         Part(
@@ -202,6 +215,31 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
             lambda: described(pair, history),
             lambda found: found[0].token_id == int(pair.argmax()),
         ),
+        # A row is an address: its bits are kept.
+        Part(NARROW + SCAN, lambda _=bits: _scan(narrow, block_max), narrow_max.__eq__),
+        Part(
+            NARROW + SURVEY,
+            lambda _=bits: _survey(narrow, block_max),
+            lambda found: bool(np.allclose(found[:2], (narrow_max, narrow_total), rtol=1e-6)),
+        ),
+        *_tensor_call(greedy, pair, history),
+    ]
+
+
+def _tensor_call(greedy: BatchSampler, pair: NDArray[np.float32], history: History) -> list[Part]:
+    """`CALL` with a torch tensor of bfloat16, where torch is installed."""
+    try:
+        import torch
+    except ImportError:
+        return []
+    tensor = torch.from_numpy(pair).to(torch.bfloat16)
+    wanted = [int(tensor.float().argmax())]
+    return [
+        Part(
+            f"{NARROW}{CALL}, in a torch tensor",
+            lambda: greedy.draw(tensor, history),
+            wanted.__eq__,
+        )
     ]
 
 

@@ -41,11 +41,17 @@ def goals(verdicts: Sequence[Verdict]) -> str:
             verdict.logits,
             verdict.wanted,
             _number(verdict.value),
-            {True: "met", False: "NOT met", None: "not measured"}[verdict.met],
+            _result(verdict),
         )
         for verdict in verdicts
     )
     return table(("goal", "logits", "wanted", "measured", ""), cells)
+
+
+def _result(verdict: Verdict) -> str:
+    if verdict.met is None:
+        return "not measured" if verdict.value is None else "for comparison"
+    return "met" if verdict.met else "NOT met"
 
 
 def absences(absent: Sequence[Mapping[str, Any]]) -> str:

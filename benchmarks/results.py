@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 OURS = "decoding-numba"
 TWO_THREADS = "decoding-numba-2-threads"
+FLOOR = "floor"
+"""The implementation that only reads the rows."""
 
 Row: TypeAlias = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ShapeError
-from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
+from decoding.kernels.rows import FLOAT16_BITS, widen
 from decoding.typing import Anything, Logits, Rows
 
 _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or torch"
@@ -77,18 +77,25 @@ def _of_tensor(tensor: Rows, name: str) -> Anything:
 
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
+    if tensor.is_cpu:
+        # A tensor that is no plain memory says so, which is quicker than to ask it first.
+        try:
+            return _viewed(tensor)
+        except (RuntimeError, TypeError):
+            tensor = tensor.detach()
     if tensor.layout is not torch.strided:
         raise ShapeError(name, f"a tensor of layout {tensor.layout}", _EXPECTED)
     if tensor.device.type == "meta":
         raise ShapeError(name, "a tensor on the device meta, which has no values", _EXPECTED)
-    if tensor.requires_grad:
-        tensor = tensor.detach()
-    if tensor.device.type != "cpu":
-        return tensor
-    tensor = tensor.resolve_neg()
+    return _viewed(tensor.resolve_neg()) if tensor.is_cpu else tensor.detach()
+
+
+def _viewed(tensor: Rows) -> NDArray[Any]:
+    """The memory of a tensor on the host, half precision as its bits; raises where it has none."""
+    import torch
+
     if tensor.dtype == torch.bfloat16:
-        bits: NDArray[Any] = tensor.view(torch.int16).numpy()
-        return bits.view(BFLOAT16_BITS)
+        return tensor.view(torch.uint16).numpy()
     if tensor.dtype == torch.float16:
         return tensor.view(torch.int16).numpy()
     return tensor.numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ TOP = np.dtype(
     [("token_id", np.int64), ("raw_logprob", np.float64), ("processed_logprob", np.float64)]
 )
 """One of a row's likeliest tokens."""
+
+tuples_of_top = struct.Struct("=qdd").iter_unpack
+"""The entries of an array of `TOP` as tuples, in less time than `tolist` takes."""
 
 
 class StepResult(NamedTuple):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from decoding.checks import check_integer
 from decoding.errors import DecodingError, ParameterError, require
 from decoding.history import History
+from decoding.kernels.result import tuples_of_top
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.feedback import is_feedback
 from decoding.records import constructor_of
@@ -123,7 +124,7 @@ def sample_of(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     _, _, _, token_id, raw, processed, rank, entropy, support_size, start, count = row
     if not count:
         return _new_sample(token_id, raw, processed, rank, entropy, support_size)
-    described = top[start : start + count].tolist()
+    described = tuples_of_top(top[start : start + count].data)
     alternatives = tuple(starmap(_new_alternative, described))
     return _new_sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
 

@@ -36,7 +36,7 @@ SCAN_LANES = 32
 MASK_LANES = 32
 KEY_LANES = 64
 _INF = float("inf")
-_INDEX, _REAL, _SINGLE, _BITS = types.int64, types.float64, types.float32, types.uint32
+_INDEX, _REAL, _SINGLE = types.int64, types.float64, types.float32
 
 
 def loop(
@@ -283,14 +283,6 @@ def spread_block(stored: Stored, start: Any, stop: Any, centre: Any) -> list[Any
     return _fold(stored, start, stop, [(zero, _plus)] * 3, add)
 
 
-@over_row(_BITS, _REAL, _REAL)
-def mask_between(stored: Stored, start: Any, low: Any, high: Any) -> list[Any]:
-    """Bit i says whether low ≤ row[start + i] ≤ high, for 32 logits."""
-    values, (lows, highs) = stored.values(start, MASK_LANES), _bounds(stored, low, high, MASK_LANES)
-    inside = values.compare(">=", lows) & values.compare("<=", highs)
-    return [stored.builder.bitcast(inside.value, INT32)]
-
-
 @over_row(types.int32, _INDEX, _REAL, _REAL)
 def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
     """How many logits of a block lie in [low, high]."""
@@ -303,19 +295,28 @@ def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: A
     return _fold(stored, start, stop, [(filled(stored.builder, INT32, LANES), _plus)], add)
 
 
-@over_row(types.void, _INDEX, _REAL, GIVEN)
-def masks_from(stored: Stored, start: Any, stop: Any, low: Any, out: Array) -> list[Any]:
-    """Whether row[i] ≥ low for every logit of a block: words of 32 bits, into `out` from 0 on."""
-    builder, lows = stored.builder, stored.reals(low, MASK_LANES)
+@over_row(types.void, _INDEX, _REAL, _REAL, GIVEN)
+def masks_between(
+    stored: Stored, start: Any, stop: Any, low: Any, high: Any, out: Array
+) -> list[Any]:
+    """Whether low ≤ row[i] ≤ high for every logit of a block: words of 32 bits, from out[0] on."""
+    builder, (lows, highs) = stored.builder, _bounds(stored, low, high, MASK_LANES)
 
     def body(index: Any, _totals: list[Vector]) -> list[Vector]:
-        reaching = stored.values(index, MASK_LANES).compare(">=", lows)
-        word = builder.bitcast(reaching.value, INT32)
-        place = builder.lshr(builder.sub(index, start), ir.Constant(INT64, 5))
-        out.store(place, splat(builder, word, 1))
+        values = stored.values(index, MASK_LANES)
+        inside = values.compare(">=", lows) & values.compare("<=", highs)
+        _store_word(inside, builder.sub(index, start), out)
         return []
 
     return loop(builder, start, stop, MASK_LANES, [], body)
+
+
+def _store_word(flags: Vector, token: Any, out: Array) -> Any:
+    """Write 32 flags as the word that holds the bits of a token; that word."""
+    word = flags.builder.bitcast(flags.value, INT32)
+    place = flags.builder.lshr(token, ir.Constant(INT64, 5))
+    out.store(place, splat(flags.builder, word, 1))
+    return word
 
 
 @over_row((_REAL, _REAL), _INDEX, _REAL, _REAL)
@@ -407,19 +408,14 @@ def divide_block_between(
     return _write(stored.builder, start, stop, out, make)
 
 
-def _edited(values: Vector, words: list[Any], amounts: Any) -> Vector:
-    """Add to `MASK_LANES` logits, for each mask word, one number where a bit is set, else another.
-
-    amounts: of each word two, float64.
-    """
-    builder = values.builder
+def _edited(values: Vector, words: list[Any], bias: Any) -> Vector:
+    """Add a bias to 32 logits by the bits of one word; −inf by those not set in another."""
+    builder, flags = values.builder, ir.VectorType(ir.IntType(1), MASK_LANES)
     if values.element == FLOAT:
-        amounts = [builder.fptrunc(number, FLOAT) for number in amounts]
-    inside = [splat(builder, number, MASK_LANES) for number in amounts]
-    for word, one, other in zip(words, inside[::2], inside[1::2], strict=True):
-        bits = Vector(builder, builder.bitcast(word, ir.VectorType(ir.IntType(1), MASK_LANES)))
-        values = values + bits.choose(one, other)
-    return values
+        bias = builder.fptrunc(bias, FLOAT)
+    inside, kept = (Vector(builder, builder.bitcast(word, flags)) for word in words)
+    values = values + inside.choose(splat(builder, bias, MASK_LANES), 0.0)
+    return kept.choose(values, -_INF)
 
 
 def _words(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Any]:
@@ -428,45 +424,63 @@ def _words(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Any]
     return [item.load(place, 1).lane(0) for item in bitmasks]
 
 
-_MASKS = (GIVEN, GIVEN, _REAL, _REAL, _REAL, _REAL)
-"""The kinds of two bitmasks, and of what they add inside and outside."""
-
-
-@over_row(_REAL, _INDEX, *_MASKS)
+@over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL)
 def largest_edited_block(
-    stored: Stored, start: Any, stop: Any, one: Array, other: Array, *amounts: Any
+    stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, bias: Any
 ) -> list[Any]:
-    """The largest logit of a block after the masks `one` and `other`, in the row's precision."""
+    """The largest logit of a block after two bitmasks, in the row's precision; see `_edited`."""
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        words = _words(stored.builder, (one, other), index)
-        return [_edited(stored.values(index, MASK_LANES), words, amounts).larger(totals[0])]
+        words = _words(stored.builder, (biased, allowed), index)
+        return [_edited(stored.values(index, MASK_LANES), words, bias).larger(totals[0])]
 
     lowest = filled(stored.builder, stored.element, MASK_LANES, -_INF)
     [top] = loop(stored.builder, start, stop, MASK_LANES, [lowest], body)
     return [top.reduce(_larger)]
 
 
-@over_row((_BITS, _BITS), types.int32, types.int32, *_MASKS[2:], _REAL, _REAL)
-def masks_edited(stored: Stored, start: Any, one: Any, other: Any, *numbers: Any) -> list[Any]:
-    """Bit i says whether row[start + i] after two masks is `low` or more, or `high`, of 32 logits.
-
-    one, other: the masks' words for these logits. numbers: what they add, then low and high.
-    """
-    values = _edited(exact(stored.values(start, MASK_LANES)), [one, other], numbers[:4])
-    bounds = (splat(stored.builder, bound, MASK_LANES) for bound in numbers[4:])
-    return [stored.builder.bitcast(values.compare(">=", item).value, INT32) for item in bounds]
-
-
-@over_row(_REAL, _INDEX, *_MASKS, GIVEN)
-def copy_edited_block(
-    stored: Stored, start: Any, stop: Any, one: Array, other: Array, *amounts_and_out: Any
+@over_row(types.int64, _INDEX, GIVEN, GIVEN, GIVEN, *[_REAL] * 4)
+def masks_edited(
+    stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, out: Array, *bounds: Any
 ) -> list[Any]:
-    """A block into `out` from 0 on, float64, after two masks; its largest logit."""
-    *amounts, out = amounts_and_out
+    """Which logits of a block reach a high bound: words as of `masks_between`.
+
+    Returns how many reach only a low bound. bounds: low and high, for logits whose bit in `biased`
+    is set, then for others. Those whose bit in `allowed` is not set reach none.
+    """
+    builder, size = stored.builder, ir.VectorType(ir.IntType(1), MASK_LANES)
+    reals = [stored.reals(bound, MASK_LANES) for bound in bounds]
+
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        values, words = stored.values(index, MASK_LANES), _words(builder, (biased, allowed), index)
+        inside, kept = (Vector(builder, builder.bitcast(word, size)) for word in words)
+        low, high = (
+            values.compare(">=", inside.choose(one, other)) & kept
+            for one, other in zip(reals[:2], reals[2:], strict=True)
+        )
+        _store_word(high, builder.sub(index, start), out)
+        found = builder.ctpop(builder.bitcast((low ^ high).value, INT32))
+        return [totals[0] + splat(builder, builder.zext(found, INT64), 1)]
+
+    none = filled(builder, INT64, 1)
+    [below] = loop(builder, start, stop, MASK_LANES, [none], body)
+    return [below.lane(0)]
+
+
+@over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL, GIVEN)
+def copy_edited_block(
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    biased: Array,
+    allowed: Array,
+    bias: Any,
+    out: Array,
+) -> list[Any]:
+    """A block into `out` from 0 on, float64, after two bitmasks; its largest logit."""
 
     def make(index: Any) -> Vector:
-        words = _words(stored.builder, (one, other), index)
-        return _edited(exact(stored.values(index, MASK_LANES)), words, amounts)
+        words = _words(stored.builder, (biased, allowed), index)
+        return _edited(exact(stored.values(index, MASK_LANES)), words, bias)
 
     return _write(stored.builder, start, stop, out, make)

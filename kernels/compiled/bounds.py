@@ -119,7 +119,14 @@ class Sifted(NamedTuple):
 
 
 @compiled
-def _count_bins(
+def sample_of(row: Any) -> Any:
+    """Of how many blocks one stands for all in a first look at a row."""
+    blocks = blocks_of(row)
+    return 32 if blocks >= 256 else (8 if blocks >= 64 else 1)
+
+
+@compiled
+def count_bins(
     row: Any, block_max: Any, step: Any, search: Any, near: Any, far: Any, memory: Any
 ) -> Any:
     """Count logits by distance into `PLACES`: `BINS` bins from `near` to `far`, on each side.
@@ -154,7 +161,7 @@ def _count_bins(
 
 
 @compiled
-def _weigh_bins(search: Any, near: Any, far: Any, memory: Any) -> Any:
+def weigh_bins(search: Any, near: Any, far: Any, memory: Any) -> Any:
     """Into `HISTOGRAM` what the counted logits of each distance weigh; `PLACES` is of both sides.
 
     A logit weighs as one in the middle of its bin. Returns the sum, without what is too far away.
@@ -291,10 +298,12 @@ def _sift(
 def as_row(buffer: Any, count: Any, wide: Any) -> Any:
     """The `count` logits in a buffer as a row, which is filled up to a whole block."""
     whole = (count + BLOCK - 1) // BLOCK * BLOCK
-    if wide:
-        buffer[count:whole] = -np.inf
-    else:
-        buffer.view(np.float32)[count:whole] = np.float32(-np.inf)
+    narrow = buffer.view(np.float32)
+    for place in range(count, whole):
+        if wide:
+            buffer[place] = -np.inf
+        else:
+            narrow[place] = np.float32(-np.inf)
     address = address_of(buffer)
     return Row(address, np.int64(FLOAT64 if wide else FLOAT32), count, whole, address)
 
@@ -348,10 +357,9 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     for attempt in range(_ATTEMPTS):
         inner, outer = 0.0, np.inf
         if attempt < _ATTEMPTS - 1 and far > 0.0:
-            blocks = blocks_of(row)
-            step = 1 if attempt > 0 else (32 if blocks >= 256 else (8 if blocks >= 64 else 1))
-            _count_bins(row, block_max, step, search, near, far, memory)
-            seen = _weigh_bins(search, near, far, memory)
+            step = 1 if attempt > 0 else sample_of(row)
+            count_bins(row, block_max, step, search, near, far, memory)
+            seen = weigh_bins(search, near, far, memory)
             wanted = search.share if by_count else search.share * seen
             doubt = _DOUBT * seen * (1.0 if attempt == 0 else 4.0)
             inner, outer = _bracket(wanted, doubt, 0.5, near, far, memory)
@@ -373,8 +381,8 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
         near, far = _nearest_and_farthest(listed, search)
         if not near < far:
             break
-        _count_bins(listed, block_max, 1, search, near, far, memory)
-        seen = _weigh_bins(search, near, far, memory)
+        count_bins(listed, block_max, 1, search, near, far, memory)
+        seen = weigh_bins(search, near, far, memory)
         wanted = seen * (target - inside) / mass
         inner, outer = _bracket(wanted, 0.0, 0.0, near, far, memory)
         closer = _edges(listed, search, inner, outer)

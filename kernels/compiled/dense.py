@@ -11,16 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import mask_between, masks_edited, weigh_eight
+from decoding.kernels.compiled.blocks import masks_between, masks_edited, weigh_eight
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.masks import amounts_of, bitmasks_in, slack_of
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES, TOUCHED, TOUCHED_IDS, VALUES
+from decoding.kernels.compiled.masks import slack_of
+from decoding.kernels.compiled.memory import (
+    ALLOWED,
+    BIASED,
+    BINS_OF_BLOCK,
+    IDS,
+    LOGITS,
+    SLOT,
+    TIES,
+    TOUCHED,
+    TOUCHED_IDS,
+    VALUES,
+)
 from decoding.kernels.compiled.passes import (
     BLOCK,
     MASK,
     blocks_of,
     is_hopeless,
     smallest_at_least,
+    smallest_with,
     upper_real,
     wide_row,
 )
@@ -44,13 +56,18 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """
     row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    masked, counts = state.slot >= 0, memory.doubles[TIES]
+    masked, counts = state.masked, memory.doubles[TIES]
     # Finite, so that what fills the last block up, −inf, is below it.
     real = wide_row(row) if masked else row
     least = smallest_at_least(real, low, state.temperature)
     floor = smallest_at_least(real, tie, state.temperature) if masked else least
+    inside, outside = (floor, least), (floor, least)
+    if masked:
+        inside = smallest_with(row, floor, state.bias), smallest_with(row, least, state.bias)
+        outside = smallest_with(row, floor, 0.0), smallest_with(row, least, 0.0)
     most = upper_real(row, state.high, state.temperature)
-    (one, other), amounts, count = bitmasks_in(step), amounts_of(state), 0
+    biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
+    words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     for block in range(blocks_of(row)):
         if floor < least:
             counts[block] = 0.0
@@ -59,14 +76,15 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
         before, below = count, 0
-        for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            mask, word = np.uint32(0), start // MASK
-            if not masked:
-                mask = mask_between(row, start, least, most)
-            elif word < len(one):
-                words = one[word], other[word]
-                reaching, mask = masks_edited(row, start, *words, *amounts, floor, least)
-                below += bit_count(np.uint32(reaching ^ mask))
+        first = block * BLOCK
+        if masked:
+            below = masks_edited(
+                row, first, first + BLOCK, biased, allowed, words, *inside, *outside
+            )
+        else:
+            masks_between(row, first, first + BLOCK, least, most, words)
+        for start in range(first, first + BLOCK, MASK):
+            mask = np.uint32(words[(start - first) // MASK])
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
@@ -80,7 +98,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         if floor < least:
             counts[block] = below
         if masked and count == before:
-            block_max[block] = np.nextafter(least, -np.inf)
+            block_max[block] = lower
     return count
 
 
@@ -103,9 +121,13 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 
     By bisection, which vectorises; where a few steps do not find one, by selection.
     """
-    low, high = np.inf, -np.inf
+    low, high, ties = np.inf, -np.inf, 0
     for block in range(blocks):
         low, high = min(low, block_max[block]), max(high, block_max[block])
+    for block in range(blocks):
+        ties += block_max[block] == high
+    if ties >= rank:
+        return high
     for _ in range(12):
         middle = 0.5 * low + 0.5 * high
         count = 0
@@ -163,7 +185,7 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
         low, most = -np.inf, limit
         if rank < blocks:
             low = _bound_of_rank(block_max, blocks, rank, values)
-            if state.slot >= 0:
+            if state.masked:
                 low -= 2.0 * slack_of(step, low)
             low /= state.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))

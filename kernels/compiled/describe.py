@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.dense import collect_largest, keep_window_of, weigh_entries
-from decoding.kernels.compiled.final import list_ties
+from decoding.kernels.compiled.final import list_equal
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import IDS, LOGITS, PLACES, VALUES, WEIGHTS
 from decoding.kernels.compiled.passes import MASK, count_above
@@ -49,8 +49,10 @@ def collect_top(n: Any, step: Any) -> Any:
     found, tie = collect_largest(step, block_max, n, most, False)
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not np.isnan(tie):
-        room = n + TIES_BEYOND_TOP_N - found
-        found = np.int64(list_ties(step, tie, room, ids, logits, found))
+        ties = list_equal(step, tie, 0, 0, n + TIES_BEYOND_TOP_N - found, ids[found:])
+        for _ in range(ties):
+            logits[found] = tie
+            found += 1
     return keep_window_of(step, found)
 
 

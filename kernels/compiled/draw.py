@@ -1,10 +1,10 @@
 """Numba: draws a token from a processed row by Gumbel-max, see `decoding.kernels.randomness`.
 
 The noise of a block's lead bounds that of all its tokens. So the leads are looked at first, and of
-the others only those in blocks whose largest logit leaves them a chance. A token i of these has a
-score of s or more only if −ln u_i ≤ exp(z − s) − share, where z is its block's largest logit, and
-with the high word h of its 64 bits alone −ln u_i ≥ 1 − u_i ≥ (2³² − 1 − h) / 2³². So one compare of
-words leaves the few tokens of a block whose logits are read.
+the others only the *rivals*: tokens whose logit with their lead's noise may reach the best score.
+A rival has a score of s or more only if share − ln u ≤ exp(z − s), where z bounds its logit, and
+with the high word h of its 64 bits alone −ln u ≥ 1 − u ≥ (2³² − 1 − h) / 2³². So most are ruled out
+by one word of Philox, of which 16 are drawn at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import masks_from, weigh_alive_block
+from decoding.kernels.compiled.blocks import masks_between, weigh_alive_block
 from decoding.kernels.compiled.final import final_at, is_edited_block, opened
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
@@ -27,19 +27,19 @@ from decoding.kernels.compiled.memory import (
     OCCURRENCES,
     PLACES,
     RIVALS,
+    TIES,
     VALUES,
-    WORDS,
+    WEIGHTS,
 )
 from decoding.kernels.compiled.noise import (
-    EIGHT,
+    TOGETHER,
     blocks_from,
-    blocks_of_eight,
+    blocks_of_tokens,
     exponential_of,
-    mask_below,
     natural_log,
     uniform_of,
     word_of,
-    words_of_eight,
+    words_of_tokens,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
@@ -59,6 +59,8 @@ _ALL_WORDS = 4294967296.0
 _LEAST_WEIGHT = np.float32(2.4e-38)
 """A little above the weight that stands for all that are smaller."""
 _FLOAT32_MOST = 3.4028234663852886e38
+_MANY = 64
+"""So many rivals are compared before more of them are listed: a better score leaves fewer."""
 NOISELESS = 1e18
 """From this size on a logit is the same with noise added, so the largest logit wins."""
 
@@ -72,15 +74,6 @@ def score_of(token_id: Any, logit: Any, share: Any, position: Any, seed: Any) ->
 
 
 @compiled
-def _most_exponential(logit: Any, score: Any) -> Any:
-    """Above which no exponential of a token with a logit lets its score reach another's.
-
-    A score is rounded to the units of its size, which at 10¹⁵ are an eighth; so is what ties.
-    """
-    return math.exp(min(logit - score + 1e-9 + abs(score) * 1e-15, 700.0))
-
-
-@compiled
 def coin(position: Any, domain: Any, seed: Any) -> Any:
     """A uniform number in (0, 1) that follows from the seed, the position and the Philox domain."""
     high, low = word_of(0, position, domain, seed), word_of(1, position, domain, seed)
@@ -88,87 +81,119 @@ def coin(position: Any, domain: Any, seed: Any) -> Any:
 
 
 @compiled
-def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
-    """Draw by Gumbel-max: the place of the candidate with the largest logit + noise."""
+def _best_of(step: Any, count: Any, seed: Any, best: Any, score: Any, logit: Any) -> Any:
+    """The best token so far, or that of `count` rivals whose score is higher; score and logit.
+
+    Of equal scores the lowest id. The rivals' ids stand in `OCCURRENCES`, their blocks' shares in
+    `TIES`, and bounds of their logits in `WEIGHTS`, which are the logits if the row is compact.
+    """
+    memory, position = step.memory, len(step.history)
+    ids, words = memory.integers[OCCURRENCES], memory.integers[RIVALS].view(np.uint32)
+    bounds, shares = memory.doubles[WEIGHTS], memory.doubles[TIES]
+    for start in range(0, count, TOGETHER):
+        words_of_tokens(ids, start, np.uint64(position), _HIGH, seed, words)
+    for rank in range(count):
+        least = shares[rank] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
+        # A score is rounded to the units of its size, which at 10¹⁵ are an eighth; so is what ties.
+        gap = score - bounds[rank] - 1e-9 - abs(score) * 1e-15
+        # As eʸ ≥ (1 + y / 8)⁸ for y > 0.
+        power = (1.0 + gap / 8.0) ** 2
+        power *= power
+        if gap > 0.0 and least * power * power > 1.0:
+            continue
+        token_id = np.int64(ids[rank])
+        own = bounds[rank] if step.state.compact else final_at(step, token_id)
+        if own == -np.inf:
+            continue
+        rival = score_of(token_id, own, shares[rank], position, seed)
+        if rival > score or (rival == score and token_id < best):
+            best, score, logit = token_id, rival, own
+    return best, score, logit
+
+
+@compiled
+def draw_candidate(step: Any, seed: Any) -> Any:
+    """Draw by Gumbel-max: the id and the logit of the candidate with the largest logit + noise."""
+    memory, count, at = step.memory, step.state.count, np.uint64(len(step.history))
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
-    at = np.uint64(position)
     # Of each candidate's block, or of every block where these are fewer.
-    blocks = len(ids) // BLOCK_SIZE
+    blocks = blocks_of(step.state)
     apart = count <= blocks
     if apart:
-        for start in range(0, count, EIGHT):
-            blocks_of_eight(ids, start, at, seed, shares, noises, leads)
+        for start in range(0, count, TOGETHER):
+            blocks_of_tokens(ids, start, at, seed, shares, noises, leads)
     else:
-        for block in range(0, blocks, EIGHT):
+        for block in range(0, blocks, TOGETHER):
             blocks_from(block, at, seed, shares, noises, leads)
-    bounds, best, score = memory.doubles[HISTOGRAM], np.int64(-1), -np.inf
+    reached, best, score, logit = memory.doubles[HISTOGRAM], np.int64(-1), -np.inf, -np.inf
     likeliest, highest = np.int64(0), -np.inf
     for place in range(count):
         index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
         bound = logits[place] + noises[index]
-        bounds[place] = bound
         if bound > highest:
             likeliest, highest = np.int64(place), bound
-        if ids[place] == leads[index] and (
-            bound > score or (bound == score and ids[place] < ids[best])
-        ):
-            best, score = np.int64(place), bound
+        reached[place] = bound
+        if ids[place] == leads[index]:
+            reached[place] = -np.inf
+            if bound > score or (bound == score and ids[place] < best):
+                best, score, logit = np.int64(ids[place]), bound, logits[place]
+    rivals, bounds = memory.integers[OCCURRENCES], memory.doubles[WEIGHTS]
+    rival_shares, bar = memory.doubles[TIES], -np.inf
     # The token of the highest bound before the others: its score rules most of them out.
-    index = likeliest if apart else np.int64(ids[likeliest]) // BLOCK_SIZE
-    if ids[likeliest] != leads[index]:
-        rival = score_of(np.int64(ids[likeliest]), logits[likeliest], shares[index], position, seed)
-        if rival > score or (rival == score and ids[likeliest] < ids[best]):
-            best, score = likeliest, rival
-    # Lower than the margin asks for, by what rounding may have taken from a bound.
-    bar = score - 2.0 * MARGIN - (abs(score) + 50.0) * 1e-15
-    rivals, rival_ids, found = memory.integers[RIVALS], memory.integers[OCCURRENCES], 0
-    for place in range(count):
-        rivals[found], rival_ids[found] = place, ids[place]
-        found += bounds[place] >= bar
-    words = memory.integers[WORDS].view(np.uint32)
-    for start in range(0, found, EIGHT):
-        words_of_eight(rival_ids, start, at, _HIGH, seed, words)
-    for rank in range(found):
-        other = np.int64(rivals[rank])
-        index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
-        least = shares[index] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
-        if least > _most_exponential(logits[other], score):
-            continue
-        if other == likeliest or ids[other] == leads[index]:
-            continue
-        rival = score_of(np.int64(ids[other]), logits[other], shares[index], position, seed)
-        if rival > score or (rival == score and ids[other] < ids[best]):
-            best, score = other, rival
-    return best
+    for turn in range(2):
+        found = 0
+        for place in range(likeliest, count if turn == 1 else likeliest + 1):
+            index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
+            rivals[found], bounds[found] = ids[place], logits[place]
+            rival_shares[found] = shares[index]
+            found += reached[place] > -np.inf and reached[place] >= bar
+        best, score, logit = _best_of(step, found, seed, best, score, logit)
+        # Lower than the margin asks for, by what rounding may have taken from a bound.
+        bar, likeliest = score - 2.0 * MARGIN - (abs(score) + 50.0) * 1e-15, np.int64(0)
+    return best, logit
 
 
 @compiled
-def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
-    """The place of the largest logit; of ties the lowest id."""
+def greedy_candidate(step: Any) -> Any:
+    """The id and the logit of the candidate with the largest logit; of ties the lowest id."""
+    ids, logits = step.memory.integers[IDS], step.memory.doubles[LOGITS]
     best = 0
-    for place in range(1, count):
+    for place in range(1, step.state.count):
         if logits[place] > logits[best] or (
             logits[place] == logits[best] and ids[place] < ids[best]
         ):
             best = place
-    return best
+    return np.int64(ids[best]), logits[best]
 
 
 @compiled
-def _write_reaching(step: Any, block: Any, bound: Any, words: Any) -> Any:
-    """A bit for each token of a block: whether its final logit may be `bound` or more.
+def _add_rivals(step: Any, block: Any, score: Any, count: Any) -> Any:
+    """Append the tokens of a block, but for its lead, that may reach a score; the new count.
 
-    It is set for all tokens that do not reach it by a rounding's worth, too.
+    Some that do not reach it by a rounding's worth are among them.
     """
-    row, start = row_in(step), block * BLOCK
+    memory, row, start = step.memory, row_in(step), block * BLOCK
+    rivals, words = memory.integers[OCCURRENCES], memory.integers[BINS_OF_BLOCK]
+    bounds, shares = memory.doubles[WEIGHTS], memory.doubles[TIES]
+    top, share = memory.doubles[FINAL_MAX][block], memory.doubles[KEYS][block]
+    lead = memory.integers[PLACES][block]
+    bound = score - (memory.doubles[VALUES][block] + MARGIN)
     bound -= abs(bound) * 1e-6 + 1e-9
     if is_edited_block(step, block):
         least = max(bound, -_FLOAT32_MOST)
-        masks_from(opened(step, block), start, start + BLOCK, least, words)
-        return
-    least = max(bound * step.state.temperature, -_FLOAT32_MOST)
-    masks_from(row, start, start + BLOCK, as_real(row, min(least, _FLOAT32_MOST)), words)
+        masks_between(opened(step, block), start, start + BLOCK, least, np.inf, words)
+    else:
+        least = min(max(bound * step.state.temperature, -_FLOAT32_MOST), _FLOAT32_MOST)
+        masks_between(row, start, start + BLOCK, as_real(row, least), np.inf, words)
+    for first in range(start, start + BLOCK, 32):
+        able = np.uint32(words[(first - start) // 32])
+        while able != 0:
+            token_id = first + trailing_zeros(able)
+            able = np.uint32(able & np.uint32(able - np.uint32(1)))
+            rivals[count], bounds[count], shares[count] = token_id, top, share
+            count += token_id != lead
+    return count
 
 
 @compiled
@@ -235,57 +260,30 @@ def weigh_final(step: Any, largest: Any) -> Any:
 
 
 @compiled
-def _least_word(largest: Any, score: Any, share: Any) -> Any:
-    """Below which no high word of a token of a block can make its score reach another's."""
-    limit = _most_exponential(largest, score) - share
-    return np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit * _ALL_WORDS))
-
-
-@compiled
 def draw_from_row(step: Any, seed: Any) -> Any:
-    """Draw by Gumbel-max from a whole row: the winning token id and its final logit."""
-    memory, position = step.memory, len(step.history)
-    block_max, able_words = memory.doubles[FINAL_MAX], memory.integers[BINS_OF_BLOCK]
+    """Draw by Gumbel-max from a dense row: the winning token id and its final logit."""
+    memory, at, tops = step.memory, np.uint64(len(step.history)), step.memory.doubles[FINAL_MAX]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
-    at = np.uint64(position)
     blocks = blocks_of(step.state)
-    for block in range(0, blocks, EIGHT):
+    for block in range(0, blocks, TOGETHER):
         blocks_from(block, at, seed, shares, noises, leads)
-    best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
+    best, score, logit, likeliest, highest = np.int64(-1), -np.inf, -np.inf, 0, -np.inf
     for block in range(blocks):
-        bound = block_max[block] + noises[block]
+        bound = tops[block] + noises[block]
         if bound > highest:
-            first, highest = block, bound
+            likeliest, highest = block, bound
         if bound > score:
-            logit = final_at(step, np.int64(leads[block]))
-            if logit + noises[block] > score:
-                best, score = np.int64(leads[block]), logit + noises[block]
+            own = final_at(step, np.int64(leads[block]))
+            if own + noises[block] > score:
+                best, score, logit = np.int64(leads[block]), own + noises[block], own
+    count = 0
     # The block of the highest bound before the others: its best score rules most of them out.
     for turn in range(-1, blocks):
-        block = first if turn < 0 else turn
-        bound = block_max[block] + (noises[block] + MARGIN)
-        if bound < score or bound == -np.inf or turn == first:
-            continue
-        lead, share, seen = np.int64(leads[block]), shares[block], np.nan
-        least = np.uint64(0)
-        _write_reaching(step, block, score - (noises[block] + MARGIN), able_words)
-        for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
-            # Most have no token whose logit leaves it a chance, whatever its noise is.
-            able = np.uint32(able_words[(start >> 5) & (BLOCK // 32 - 1)])
-            if able == 0:
-                continue
-            if score != seen:
-                least, seen = _least_word(block_max[block], score, share), score
-            below = mask_below(start, at, _HIGH, seed, least)
-            hits = np.uint32(np.uint32(below ^ np.uint32(0xFFFFFFFF)) & able)
-            while hits != 0:
-                token_id = start + trailing_zeros(hits)
-                hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-                logit = final_at(step, token_id)
-                may_win = logit + (noises[block] + MARGIN) >= score and logit > -np.inf
-                if not may_win or token_id == lead:
-                    continue
-                rival = score_of(token_id, logit, share, position, seed)
-                if rival > score or (rival == score and token_id < best):
-                    best, score = token_id, rival
-    return best, final_at(step, best)
+        block = likeliest if turn < 0 else turn
+        bound = tops[block] + (noises[block] + MARGIN)
+        if bound >= score and bound > -np.inf and turn != likeliest:
+            count = _add_rivals(step, block, score, count)
+        if turn < 0 or count >= _MANY or turn == blocks - 1:
+            best, score, logit = _best_of(step, count, seed, best, score, logit)
+            count = 0
+    return best, logit

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.blocks import weigh_block
+from decoding.kernels.compiled.bounds import Search, count_bins, sample_of, weigh_bins
 from decoding.kernels.compiled.dense import collect_largest, collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import HISTOGRAM, IDS, KEYS, LOGITS, PLACES, VALUES, WEIGHTS
 from decoding.kernels.compiled.passes import BLOCK, blocks_of, rates_of
 from decoding.kernels.compiled.scalars import as_real, value_at
-from decoding.kernels.compiled.selection import keep_up_to, weighted_cut
+from decoding.kernels.compiled.selection import BINS, keep_up_to, weighted_cut
 from decoding.kernels.compiled.state import row_in
 
-_RANKS = (256, 8_192)
+_RANK = 256
+_DEPTH = 40.0
+"""A token so far below the likeliest adds next to nothing to the entropy."""
 _NEGLIGIBLE = 700.0
 """A token so far below the likeliest has a weight of 0, here and in `weigh_entries`."""
 
@@ -157,24 +160,47 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
 def top_h_of_row(item: Any, step: Any) -> Any:
     """List the tokens that top-H keeps of a dense row without edits; return their count.
 
-    What is kept is looked for among the likeliest of it, then everywhere.
+    What is kept is looked for among the likeliest of it, then down to where a sample of the blocks
+    says that it ends, then everywhere.
     """
     memory, block_max = step.memory, step.memory.doubles[step.state.maxima]
     largest = step.state.largest / step.state.temperature
     rest, moment = sums_of_others(step)
-    budget = item.first * entropy_of_sums(rest, moment)
-    for rank in _RANKS:
-        if 4 * rank <= step.vocab:
-            count, tie = collect_largest(step, block_max, rank, step.vocab + 1, False)
-            if (
-                count >= 0
-                and np.isnan(tie)
-                and _weigh_by_entropy(count, largest, rest, memory) > budget
-            ):
-                return keep_by_entropy(count, budget, memory)
-    count = _collect_possible(step, largest)
-    _weigh_by_entropy(count, largest, rest, memory)
-    return keep_by_entropy(count, budget, memory)
+    entropy = entropy_of_sums(rest, moment)
+    budget = item.first * entropy
+    for attempt in range(3):
+        count, tie = np.int64(-1), np.nan
+        if attempt == 0 and step.vocab >= 4 * _RANK:
+            count, tie = collect_largest(step, block_max, _RANK, step.vocab + 1, False)
+        elif attempt == 1:
+            low = largest - _depth_of(step, rest, budget, entropy)
+            count = collect_reaching(step, block_max, low, low, step.vocab + 1)
+        elif attempt == 2:
+            count = _collect_possible(step, largest)
+        found = count >= 0 and np.isnan(tie)
+        if found and (_weigh_by_entropy(count, largest, rest, memory) > budget or attempt == 2):
+            return keep_by_entropy(count, budget, memory)
+    return np.int64(-1)
+
+
+@compiled
+def _depth_of(step: Any, rest: Any, budget: Any, entropy: Any) -> Any:
+    """How far below the largest logit the likeliest tokens with more than `budget` end, about."""
+    row, memory, temperature = row_in(step), step.memory, step.state.temperature
+    block_max, stored = memory.doubles[step.state.maxima], step.state.largest
+    search = Search(stored, stored, False, stored, 1.0 / temperature, 0.0, False)
+    far = _DEPTH * temperature
+    count_bins(row, block_max, sample_of(row), search, 0.0, far, memory)
+    weigh_bins(search, 0.0, far, memory)
+    log_total, width, total = math.log1p(rest), _DEPTH / BINS, 0.0
+    # More than the budget, as a sample is not exact.
+    wanted = budget + min(0.1 * budget, 0.5 * (entropy - budget))
+    for index in range(BINS):
+        weight = memory.doubles[HISTOGRAM][index] / (1.0 + rest)
+        total += weight * (log_total + (index + 0.5) * width)
+        if total >= wanted:
+            return (index + 1.0) * width
+    return _DEPTH
 
 
 @compiled

@@ -22,6 +22,7 @@ from decoding.kernels.compiled.memory import (
     FINAL_MAX,
     LINKS,
     LOGITS,
+    PLACES,
     TIES,
     TOUCHED,
     TOUCHED_IDS,
@@ -47,6 +48,7 @@ from decoding.kernels.compiled.state import (
     begin,
     is_cut,
     is_edited,
+    is_flat,
     is_kept,
     row_in,
     window_of,
@@ -89,7 +91,7 @@ def final_at(step: Any, token_id: Any) -> Any:
 @compiled
 def is_edited_block(step: Any, block: Any) -> Any:
     """Whether a block is not as it is stored."""
-    masked = step.state.slot >= 0
+    masked = step.state.masked
     return is_edited(step) and (masked or step.memory.integers[WORDS][block] != 0)
 
 
@@ -101,7 +103,7 @@ def write_block(step: Any, block: Any, out: Any) -> Any:
     """
     state, start, row = step.state, block * BLOCK, row_in(step)
     edited = is_edited(step)
-    if state.slot >= 0:
+    if state.masked:
         top = copy_edited(step, block, out) / state.temperature
         for lane in range(BLOCK if state.temperature != 1.0 else 0):
             out[lane] /= state.temperature
@@ -174,19 +176,24 @@ def largest_final(step: Any) -> Any:
 
 
 @compiled
-def list_ties(step: Any, tie: Any, room: Any, ids: Any, logits: Any, count: Any) -> Any:
-    """Append the first `room` tokens whose final logit is `tie`; the new count."""
-    for block in range(blocks_of(step.state)):
-        if step.memory.doubles[FINAL_MAX][block] < tie:
+def list_equal(step: Any, value: Any, block: Any, skipped: Any, room: Any, ids: Any) -> Any:
+    """List tokens whose final logit is `value`, from a block on; how many, at most `room`.
+
+    skipped: so many of the first are left out. Needs `bound_blocks`.
+    """
+    out, count = step.memory.doubles[WORK_END][BLOCK : 2 * BLOCK], 0
+    for other in range(block, blocks_of(step.state)):
+        if step.memory.doubles[FINAL_MAX][other] < value:
             continue
-        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, step.vocab)):
-            if room <= 0:
-                return count
-            if final_at(step, token_id) == tie:
-                ids[count], logits[count] = token_id, tie
-                count += 1
-                room -= 1
-    return count
+        write_block(step, other, out)
+        for lane in range(BLOCK):
+            if count < room and out[lane] == value:
+                ids[count] = other * BLOCK + lane
+                count += skipped <= 0
+                skipped -= 1
+        if count >= room:
+            break
+    return np.int64(count)
 
 
 @compiled
@@ -197,16 +204,18 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     were.
     """
     memory, state, row = step.memory, step.state, row_in(step)
-    counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.slot >= 0
+    counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.masked
     # What the temperature makes the tie of; after masks it is no number of the row's precision.
     real = wide_row(row) if is_masked else row
     low = smallest_at_least(real, tie, state.temperature)
     high = below_of(real, smallest_at_least(real, np.nextafter(tie, np.inf), state.temperature))
-    total = 0.0
+    total, flat, stored = 0.0, is_flat(step), value_at(row, 0)
     for block in range(blocks_of(row)):
         if not is_masked:
             counts[block] = 0.0
-            if bounds[block] >= tie:
+            if bounds[block] >= tie and flat:
+                counts[block] = min(BLOCK, row.width - block * BLOCK) * (low <= stored <= high)
+            elif bounds[block] >= tie:
                 counts[block] = count_in_block(row, block * BLOCK, low, high)
         if is_edited(step) and bounds[block] >= tie:
             place = np.int64(memory.integers[WORDS][block])
@@ -222,21 +231,6 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
 
 
 @compiled
-def _nth_tie(step: Any, tie: Any, n: Any) -> Any:
-    """The id of the n-th token, from 1, that `count_ties` has counted."""
-    counts = step.memory.doubles[TIES]
-    block: Any = 0
-    while counts[block] < n:
-        n -= np.int64(counts[block])
-        block += 1
-    for token_id in range(block * BLOCK, step.vocab):
-        n -= logit_at(step, token_id) == tie
-        if n == 0:
-            return np.int64(token_id)
-    return np.int64(step.vocab - 1)
-
-
-@compiled
 def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties: Any) -> Any:
     """Keep the listed tokens, which are above a tie, and the first of those that tie.
 
@@ -244,7 +238,13 @@ def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties:
     """
     state, logits = step.state, step.memory.doubles[LOGITS]
     if wanted < ties:
-        last_tie = _nth_tie(step, tie, wanted)
+        counts, found, block = step.memory.doubles[TIES], step.memory.integers[PLACES], 0
+        before = counts[0]
+        while before < wanted:
+            block += 1
+            before += counts[block]
+        list_equal(step, tie, block, np.int64(wanted - 1 - (before - counts[block])), 1, found)
+        last_tie = np.int64(found[0])
     largest = max(largest_of(logits, above), tie)
     total, moment = weigh_entries(logits, above, largest, step.memory.doubles[WEIGHTS])
     gap = tie - largest

@@ -15,19 +15,17 @@ from decoding.kernels.compiled.draw import (
     greedy_candidate,
     weigh_final,
 )
-from decoding.kernels.compiled.final import bound_blocks, final_at, largest_final
+from decoding.kernels.compiled.final import bound_blocks, largest_final, list_equal
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import FINAL_MAX, IDS, LOGITS, WINDOW_MAX
+from decoding.kernels.compiled.memory import LOGITS, PLACES, WINDOW_MAX
 from decoding.kernels.compiled.passes import (
-    BLOCK,
-    blocks_of,
     count_between,
     largest_of_blocks,
     largest_within,
     lowest_finite,
     weigh_within,
 )
-from decoding.kernels.compiled.state import is_cut, is_edited, row_in, window_of
+from decoding.kernels.compiled.state import is_cut, is_edited, is_flat, row_in, window_of
 from decoding.kernels.compiled.touched import are_moderate, forget
 
 LEFT_TO_NUMPY = 3
@@ -48,30 +46,18 @@ class Raw(NamedTuple):
 
 
 @compiled
-def _greedy_of_row(step: Any, largest: Any) -> Any:
-    """The lowest id of a dense row's largest logits."""
-    for block in range(blocks_of(step.state)):
-        if step.memory.doubles[FINAL_MAX][block] >= largest:
-            for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, step.vocab)):
-                if final_at(step, token_id) == largest:
-                    return np.int64(token_id)
-    return np.int64(-1)
-
-
-@compiled
 def _finish_candidates(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
     """Draw among a row's candidates; return the largest logit, ln Σ exp(z − largest), the count."""
     memory, count = step.memory, step.state.count
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
+    largest, log_total, entropy = largest_of(memory.doubles[LOGITS], count), 0.0, 0.0
     if wanted:
         log_total, entropy = describe_candidates(count, largest, memory)
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
-        place = greedy_candidate(ids, logits, count)
+        token_id, logit = greedy_candidate(step)
     else:
-        place = draw_candidate(count, len(step.history), plan.seed, memory)
-    outcome.token_id, outcome.support_size, outcome.entropy = ids[place], count, entropy
-    outcome.processed_logprob = logits[place] - largest - log_total
+        token_id, logit = draw_candidate(step, plan.seed)
+    outcome.token_id, outcome.support_size, outcome.entropy = token_id, count, entropy
+    outcome.processed_logprob = logit - largest - log_total
     return largest, log_total, count
 
 
@@ -96,15 +82,20 @@ def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
     if wanted and plan.top_n > 0:
         listed = np.int64(collect_top(plan.top_n, step))
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
-        token_id = _greedy_of_row(step, largest)
+        found = memory.integers[PLACES]
+        if list_equal(step, largest, 0, 0, 1, found) > 0:
+            token_id = np.int64(found[0])
     else:
         token_id, logit = draw_from_row(step, plan.seed)
     total, moment, support = state.kept_total, state.kept_moment, np.int64(state.support)
     if not wanted:
         total, moment = 1.0, 0.0
-    elif not is_cut(step) and not edited and state.sums_known and temperature == 1.0:
+    elif not is_cut(step) and not edited and state.sums_temperature == temperature:
         total, moment = state.total, state.moment
         support = np.int64(count_between(row, lowest_finite(row), np.inf))
+    elif np.isnan(total) and not edited and is_flat(step):
+        support = np.int64(min(state.last_tie + 1, state.width))
+        shift, total, moment = 0.0, 1.0 * support, 0.0
     elif np.isnan(total) and not is_within:
         total, moment, support = weigh_final(step, largest)
     elif np.isnan(total):

@@ -15,9 +15,10 @@ RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM 
 RAW_END, WORK_END, WINDOW_MAX, TIES = 9, 10, 11, 12
 """Rows of `Memory.doubles`; `RAW_END` and `WORK_END` are for a row's end that is no whole block."""
 SLOT, TOUCHED_IDS, RIVALS, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK, LINKS = range(9)
+ALLOWED, BIASED = 9, 10
 """Rows of `Memory.integers`."""
 
-DOUBLES, INTEGERS = 13, 9
+DOUBLES, INTEGERS = 13, 11
 """How many rows they have."""
 
 _PADDING = 64
@@ -27,8 +28,8 @@ _PADDING = 64
 class Memory(NamedTuple):
     """The arrays of one thread. After every row `integers[SLOT]` is all 0; the rest is scratch.
 
-    doubles, integers: float64 `(13, room)` and int32 `(9, room)`. bitmasks: this step's operands of
-    the program, a row each.
+    doubles, integers: float64 `(13, room)` and int32 `(11, room)`. bitmasks: this step's operands
+    of the program, a row each.
     """
 
     doubles: Any

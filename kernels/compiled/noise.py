@@ -28,7 +28,8 @@ from decoding.kernels.randomness import (
 
 _TWO_TO_52 = 0x4330000000000000
 """The bits of 2⁵², to which a smaller integer is added by setting its bits."""
-EIGHT = 8
+TOGETHER = 16
+"""So many blocks, or tokens, get their words at once, in two registers that need not wait."""
 _WORD, _BITS = types.uint64, types.uint32
 
 
@@ -89,22 +90,22 @@ def _write_blocks(indices: Vector, words: list[Vector], arrays: tuple[Array, ...
 
 @straight_line(types.void, types.int64, _WORD, _WORD, GIVEN, GIVEN, GIVEN)
 def blocks_from(builder: Any, block: Any, position: Any, seed: Any, *arrays: Array) -> list[Any]:
-    """Write the shares, lead noises and leads of eight blocks, from `block` on.
+    """Write the shares, lead noises and leads of 16 blocks, from `block` on.
 
     Into the three arrays, from `block` on.
     """
-    indices = splat(builder, block, EIGHT) + _counting(builder, EIGHT)
+    indices = splat(builder, block, TOGETHER) + _counting(builder, TOGETHER)
     words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)
     _write_blocks(indices, words, arrays, block)
     return []
 
 
 @straight_line(types.void, GIVEN, types.int64, _WORD, _WORD, GIVEN, GIVEN, GIVEN)
-def blocks_of_eight(
+def blocks_of_tokens(
     _builder: Any, token_ids: Array, start: Any, position: Any, seed: Any, *arrays: Array
 ) -> list[Any]:
-    """Write the shares, lead noises and leads of the blocks of token_ids[start:start + 8]."""
-    tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
+    """Write the shares, lead noises and leads of the blocks of token_ids[start:start + 16]."""
+    tokens = token_ids.load(start, TOGETHER).convert("zext", INT64)
     indices = tokens >> (BLOCK_SIZE.bit_length() - 1)
     words = philox4x32(indices, position, _word(NOISE_BLOCK), seed)
     _write_blocks(indices, words, arrays, start)
@@ -159,10 +160,10 @@ def word_of(builder: Any, token_id: Any, position: Any, domain: Any, seed: Any) 
 
 
 @straight_line(types.void, GIVEN, types.int64, *[_WORD] * 3, GIVEN)
-def words_of_eight(
+def words_of_tokens(
     _builder: Any, token_ids: Array, start: Any, position: Any, domain: Any, seed: Any, words: Array
 ) -> list[Any]:
-    """The words of the tokens token_ids[start:start + 8], into `words` from `start` on."""
-    tokens = token_ids.load(start, EIGHT).convert("zext", INT64)
+    """The words of the tokens token_ids[start:start + 16], into `words` from `start` on."""
+    tokens = token_ids.load(start, TOGETHER).convert("zext", INT64)
     words.store(start, _words_of(tokens, position, domain, seed).convert("trunc", INT32))
     return []

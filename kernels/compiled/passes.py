@@ -17,7 +17,6 @@ from decoding.kernels.compiled.blocks import (
     divide_block_between,
     extremes_between,
     largest_value,
-    mask_between,
     spread_block,
     survey_run,
     weigh_block,
@@ -29,9 +28,7 @@ from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
     below_of,
-    bit_count,
     row_of_doubles,
-    trailing_zeros,
     value_at,
 )
 from decoding.kernels.randomness import BLOCK_SIZE
@@ -286,6 +283,23 @@ def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
 
 
 @compiled
+def smallest_with(row: Any, bound: Any, bias: Any) -> Any:
+    """The least finite number z of the row's precision with z + bias ≥ bound, in float64."""
+    margin = 4.0 * _DOUBLE_SLACK * (abs(bound) + abs(bias))
+    low = below_of(row, as_real(row, bound - bias - margin))
+    high = above_of(row, as_real(row, bound - bias + margin))
+    while low > -np.inf:
+        middle = as_real(row, low + 0.5 * (high - low))
+        if not low < middle < high:
+            return max(high, lowest_finite(row))
+        if middle + bias >= bound:
+            high = middle
+        else:
+            low = middle
+    return lowest_finite(row)
+
+
+@compiled
 def upper_real(row: Any, high: Any, temperature: Any) -> Any:
     """The largest number z of the row's precision with z / T ≤ high, or just above it."""
     bound = high * temperature
@@ -382,17 +396,16 @@ def count_equal_from(row: Any, value: Any, first: Any) -> Any:
 @compiled
 def nth_equal(row: Any, value: Any, n: Any) -> Any:
     """The id of the n-th token, from 1, whose logit is `value`; there are as many."""
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        mask = mask_between(row, start, value, value)
-        here = bit_count(mask)
+    for block in range(blocks_of(row)):
+        here = count_in_block(row, block * BLOCK, value, value)
         if here < n:
             n -= here
             continue
-        while n > 1:
-            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-            n -= 1
-        return start + trailing_zeros(mask)
-    return row.width - 1
+        for token_id in range(block * BLOCK, row.width):
+            n -= value_at(row, token_id) == value
+            if n == 0:
+                return np.int64(token_id)
+    return np.int64(row.width - 1)
 
 
 @compiled

@@ -35,14 +35,11 @@ PLAN = np.dtype(
 )
 """A row: its instructions, and how it draws."""
 
-_INTEGERS = (
-    "outcome index count address format width whole behind maxima slot other_slot last_tie "
-    "support ties"
-)
-_FLAGS = "compact stale sums_known"
+_INTEGERS = "outcome index count address format width whole behind maxima last_tie support ties"
+_FLAGS = "compact stale masked"
 _NUMBERS = (
-    "largest total moment inside outside other_inside other_outside temperature low high "
-    "stored_low stored_high kept_total kept_moment"
+    "largest total moment sums_temperature bias temperature low high stored_low stored_high "
+    "kept_total kept_moment"
 )
 _NAMES = {np.int64: _INTEGERS, np.bool_: _FLAGS, np.float64: _NUMBERS}
 STATE = np.dtype([(name, kind) for kind, names in _NAMES.items() for name in names.split()])

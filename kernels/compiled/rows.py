@@ -36,7 +36,7 @@ from decoding.kernels.compiled.entropy import (
 )
 from decoding.kernels.compiled.final import bound_blocks, count_ties, keep_ties, write_shadow
 from decoding.kernels.compiled.jit import compiled, owning
-from decoding.kernels.compiled.masks import scan_edited
+from decoding.kernels.compiled.masks import add_mask, can_wait, scan_edited
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
@@ -54,10 +54,8 @@ from decoding.kernels.compiled.state import (
     DONE,
     EMPTIED,
     NEEDS_SHADOW,
-    add_mask,
     become_compact,
     can_divide_window,
-    can_wait,
     can_window,
     has_bounds,
     is_cut,
@@ -188,13 +186,13 @@ def _run_bitmask(item: Any, step: Any) -> Any:
         if kept >= 0:
             become_compact(step, kept)
             return
-    inside, outside = (0.0, -np.inf) if is_mask else (item.first, 0.0)
-    if not ((is_mask or state.temperature == 1.0) and can_wait(step, inside)):
+    bias = 0.0 if is_mask else item.first
+    if not ((is_mask or state.temperature == 1.0) and can_wait(step, bias)):
         state.outcome = NEEDS_SHADOW
         return
     touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-    edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
-    add_mask(step, item.slot, inside, outside)
+    edit_by_bitmask(touched_ids, touched, state.count, bitmask, bias, -np.inf if is_mask else 0.0)
+    add_mask(step, bitmask, bias, is_mask)
     if not _reads_few(state.index, step):
         write_shadow(step)
     elif is_mask:

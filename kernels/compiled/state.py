@@ -1,7 +1,7 @@
 """Numba: the state of a row between two instructions of its program.
 
 A row is *compact*, a list of candidates in `IDS` and `LOGITS`, or *dense*: its stored logits after
-at most two masks, by a temperature, but for the touched tokens of `TOUCHED_IDS` and `TOUCHED`, and
+bitmasks, by a temperature, but for the touched tokens of `TOUCHED_IDS` and `TOUCHED`, and
 within a window of logits. Where an instruction needs more, all that is written into the *shadow*,
 an array of float64, and the row is dense as it stands there. `slot[token]` is 1 + its place among
 the touched, 0 for all others. No edited logit is rounded on the way: see "One arithmetic" in
@@ -21,9 +21,6 @@ from decoding.kernels.compiled.passes import Window, is_wide
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """What an instruction has made of a row; BEYOND: its numbers are outside this arithmetic."""
 
-_MOST_ADDED = 1e30
-"""Larger numbers are not added in float32."""
-
 
 class Step(NamedTuple):
     """What all instructions of a row share.
@@ -34,10 +31,9 @@ class Step(NamedTuple):
     outcome, index: of the next instruction. compact; count: of candidates, else of touched tokens.
     address ... behind: the row, see `formats.Row`. maxima: where in `memory.doubles` the largest
     logit of each block stands, after the masks, or a bound of it; stale: these are of before.
-    largest: of a dense row, before temperature, touched tokens and window. sums_known, total,
-    moment: Σ w and Σ w · gap as of `passes.weigh`, of the stored row at scale 1.
-    slot, inside, outside: what a bitmask adds to its tokens and to others; −1 for none; other_slot
-    ...: the same of the next.
+    largest: of a dense row, before temperature, touched tokens and window. total, moment: Σ w and
+    Σ w · gap as of `passes.weigh`, of the stored row at `sums_temperature`, NaN where not known.
+    masked, bias: whether bitmasks edit the row, and what that of `BIASED` adds; see `masks`.
     low ... ties: what is kept of the row, see `passes.Window`; low and high are final logits,
     stored_low and stored_high bounds of stored ones, where `has_bounds`.
     """
@@ -68,14 +64,14 @@ def begin(step: Any, row: Any, maxima: Any, largest: Any) -> Any:
     state.outcome, state.compact, state.count = DONE, False, 0
     state.address, state.format, state.width = row.address, row.format, row.width
     state.whole, state.behind, state.maxima = row.whole, row.behind, maxima
-    state.stale, state.largest, state.sums_known = False, largest, False
+    state.stale, state.largest, state.sums_temperature = False, largest, np.nan
     _clear(state)
 
 
 @compiled
 def _clear(state: Any) -> Any:
     """No masks, no temperature, and everything is kept."""
-    state.slot, state.other_slot, state.temperature = -1, -1, 1.0
+    state.masked, state.bias, state.temperature = False, 0.0, 1.0
     state.low, state.high, state.stored_low, state.stored_high = -np.inf, np.inf, -np.inf, np.inf
     state.last_tie, state.kept_total, state.kept_moment = state.width, np.nan, np.nan
     state.support, state.ties = 0, 0
@@ -133,7 +129,19 @@ def is_kept(step: Any, logit: Any, token_id: Any) -> Any:
 @inlined
 def is_edited(step: Any) -> Any:
     """Whether a dense row has logits that are not stored ones by its temperature."""
-    return step.state.count > 0 or step.state.slot >= 0
+    return step.state.count > 0 or step.state.masked
+
+
+@inlined
+def is_flat(step: Any) -> Any:
+    """Whether all stored logits are known to be equal, so that sums over them are counts.
+
+    Of float32 only: those of float64 may differ by less than the sums can tell.
+    """
+    state = step.state
+    known = not np.isnan(state.sums_temperature)
+    whole = known and state.moment == 0.0 and state.total == state.width
+    return whole and not is_wide(row_in(step))
 
 
 @compiled
@@ -156,21 +164,3 @@ def can_divide_window(step: Any) -> Any:
     """Whether a temperature leaves a window a window, in final logits and in stored ones."""
     divided = step.state.temperature != 1.0 or is_wide(row_in(step))
     return not divided and not is_edited(step)
-
-
-@compiled
-def can_wait(step: Any, inside: Any) -> Any:
-    """Whether one more mask, which adds `inside` or bans, can be among those of the state."""
-    fits = abs(inside) < _MOST_ADDED or is_wide(row_in(step))
-    return step.state.other_slot < 0 and fits
-
-
-@compiled
-def add_mask(step: Any, slot: Any, inside: Any, outside: Any) -> Any:
-    """One more mask, not yet looked at."""
-    state = step.state
-    if state.slot < 0:
-        state.slot, state.inside, state.outside = slot, inside, outside
-    else:
-        state.other_slot, state.other_inside, state.other_outside = slot, inside, outside
-    state.stale = True

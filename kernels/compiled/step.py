@@ -164,8 +164,8 @@ def step_rows(
             prompt_lengths[index], width, limit, shadow, memory, state,
         )  # fmt: skip
         begin(step, row, maxima, largest)
-        state.index, state.sums_known = plan.first, wanted and not edited
-        state.total, state.moment = total, moment
+        state.index, state.total, state.moment = plan.first, total, moment
+        state.sums_temperature = 1.0 if wanted and not edited else np.nan
         run(step)
         if state.outcome == DONE and asked == EDIT:
             _write_row(step, out, index * width)

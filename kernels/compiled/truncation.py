@@ -28,6 +28,7 @@ from decoding.kernels.compiled.state import (
     has_bounds,
     is_cut,
     is_edited,
+    is_flat,
     keep_window,
     row_in,
 )
@@ -47,11 +48,11 @@ _FEW = 1_024
 def sums_of(step: Any) -> Any:
     """Σ w and Σ w · gap of a dense row without edits."""
     row, state = row_in(step), step.state
-    if state.sums_known and state.temperature == 1.0:
-        return state.total, state.moment
-    return weigh(
-        row, largest_of_blocks(row, step.memory.doubles[step.state.maxima]), 1.0 / state.temperature
-    )
+    if state.sums_temperature != state.temperature and not is_flat(step):
+        largest = largest_of_blocks(row, step.memory.doubles[step.state.maxima])
+        state.total, state.moment = weigh(row, largest, 1.0 / state.temperature)
+        state.sums_temperature = state.temperature
+    return state.total, state.moment
 
 
 @compiled
@@ -87,7 +88,7 @@ def search_by_mass(step: Any, share: Any, is_typical: Any) -> Any:
         1.0 / state.temperature,
     )
     total, moment = np.nan, 0.0
-    if is_typical or (state.sums_known and temperature == 1.0):
+    if is_typical or is_flat(step) or state.sums_temperature == temperature:
         total, moment = sums_of(step)
     centre = stored + moment / total * temperature if is_typical else stored
     two_sided, middle = centre < stored, as_real(row, min(centre, stored))

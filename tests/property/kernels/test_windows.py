@@ -40,6 +40,18 @@ PROGRAMS = {
     ),
     "mask, min-p": (MASK, *MinP(1e-4).lower()),
     "green, mask, temperature, min-p": (GREEN, MASK, COLD, *MinP(1e-4).lower()),
+    "mask, green, mask, top-k of ties": (
+        MASK,
+        GREEN,
+        Instruction(Opcode.BITMASK, bitmask=WORDS[1] | 255),
+        Instruction(Opcode.TOP_K, 40.0, 1.0),
+    ),
+    "green, bias of a mask, mask, min-p": (
+        GREEN,
+        Instruction(Opcode.BITMASK_BIAS, -0.5, bitmask=WORDS[0]),
+        MASK,
+        *MinP(1e-4).lower(),
+    ),
     "green, bias, mask, temperature, top-k, top-p": (
         GREEN,
         BIAS,

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from profiles import spread
 
-from benchmarks import batching, engine, figures, hot_loop, membership
+from benchmarks import batching, engine, figures, hot_loop, membership, report, threads
 from benchmarks.figures import Case, measure_case
-from benchmarks.goals import TARGETS, change_verdict, verdicts
+from benchmarks.goals import TARGETS, change_verdict, compared, verdicts
 from benchmarks.harness import measure, peak_bytes
 from benchmarks.logits import HOSTILE_KINDS, KINDS
 from benchmarks.ours import OURS, OurStep, UnavailableError
@@ -272,6 +272,21 @@ def test_a_batch_is_measured_by_the_memory_s_floor() -> None:
     in_floors = found["mixed, batch 64, floors a row: × alone"]
     assert (in_floors.value, in_floors.met) == (pytest.approx(1.1), True)
     assert found["mixed, batch 64, two threads: × one"].met is True
+    reading = "mixed, batch 64, to read a row: × alone"
+    assert reading not in found, "no floor was measured"
+    floors = [{**item, "implementation": "floor", "us_per_row": 6.0} for item in alone]
+    floors.append({**together, "implementation": "floor", "us_per_row": 9.0})
+    found = {item.goal: item for item in verdicts([*alone, together, doubled, *floors])}
+    assert (found[reading].value, found[reading].met) == (pytest.approx(1.5), None)
+
+
+def test_what_two_threads_gain_stands_beside_the_goal() -> None:
+    gains = threads.gains(1000, 4, seconds=0.0, rounds=1)
+    assert list(gains) == [threads.READ, threads.COMPUTE]
+    assert all(value > 0.0 for value in gains.values())
+    [line, _] = compared(gains)
+    assert (line.goal, line.met, line.value) == (threads.READ, None, gains[threads.READ])
+    assert report.goals([line]).splitlines()[1].endswith("for comparison")
 
 
 def test_a_drawn_token_alone_is_asked_for_and_checked() -> None:

@@ -6,9 +6,11 @@ import importlib
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 
 from decoding.kernels.backends import Kernel
+from decoding.kernels.result import TOP, tuples_of_top
 
 BACKENDS = {
     "decoding.kernels.vector.step": "VectorKernel",
@@ -36,3 +38,11 @@ def test_a_backend_takes_what_the_protocol_says(module: str, method: str) -> Non
 
 def test_the_protocol_has_methods() -> None:
     assert METHODS == ["step", "edit", "regrouped"]
+
+
+def test_entries_of_the_likeliest_tokens_are_unpacked_as_numpy_lists_them() -> None:
+    generator = np.random.default_rng(1)
+    top = np.frombuffer(generator.bytes(40 * TOP.itemsize), TOP)
+    finite = top[np.isfinite(top["raw_logprob"]) & np.isfinite(top["processed_logprob"])]
+    assert len(finite) > 20
+    assert list(tuples_of_top(finite[3:].data)) == finite[3:].tolist()
