@@ -183,10 +183,10 @@ def test_results_of_another_model_are_not_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = (
-        model_of(hash_model(257, seed=seed), chat_template=TEMPLATE, fingerprint=name)
-        for seed, name in ((1, "a"), (2, "b"))
+        model_of(hash_model(257, scale=scale), chat_template=TEMPLATE, fingerprint=name)
+        for scale, name in ((3.0, "a"), (2.0, "b"))
     )
-    unnamed = model_of(hash_model(257, seed=2), chat_template=TEMPLATE, fingerprint="a")
+    unnamed = model_of(hash_model(257, scale=2.0), chat_template=TEMPLATE, fingerprint="a")
     rows = [{"inputs": f"row {index}"} for index in range(5)]
     flags = ("--max-new-tokens", "4", "--batch-size", "1")
     monkeypatch.setattr(cli, "load", lambda source: one)
