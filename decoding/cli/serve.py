@@ -62,7 +62,7 @@ class _Flag:
     def check(self, name: str, value: object) -> None:
         """Raise `ParameterError` for a number outside the range; NaN is in none."""
         if isinstance(value, int | float) and not self.low <= value <= self.high:
-            least = f"at least {self.low}"
+            least = "a number" if math.isinf(self.low) else f"at least {self.low}"
             expected = least if math.isinf(self.high) else f"from {self.low} to {self.high}"
             raise ParameterError(name, value, expected)
 

@@ -179,14 +179,18 @@ def test_a_result_that_was_edited_is_not_gone_on_with(tmp_path: Path, number: in
     assert target.read_bytes() == before
 
 
+def says_another(sequences: list[list[int]]) -> Any:
+    return hash_model(257)([[*token_ids, 1] for token_ids in sequences])
+
+
 def test_results_of_another_model_are_not_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = (
-        model_of(hash_model(257, scale=scale), chat_template=TEMPLATE, fingerprint=name)
-        for scale, name in ((3.0, "a"), (2.0, "b"))
+        model_of(forward, chat_template=TEMPLATE, fingerprint=name)
+        for forward, name in ((hash_model(257), "a"), (says_another, "b"))
     )
-    unnamed = model_of(hash_model(257, scale=2.0), chat_template=TEMPLATE, fingerprint="a")
+    unnamed = model_of(says_another, chat_template=TEMPLATE, fingerprint="a")
     rows = [{"inputs": f"row {index}"} for index in range(5)]
     flags = ("--max-new-tokens", "4", "--batch-size", "1")
     monkeypatch.setattr(cli, "load", lambda source: one)
