@@ -102,7 +102,8 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
         for index, group in enumerate(groups)
         for place, response in enumerate(best(group, body.n))
     ]
-    used = usage(*_used(body, account.handles))
+    prompt_tokens, generated = _used(body, account.handles)
+    used = usage(prompt_tokens, 0 if body.only_echoes else generated)
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "text_completion", "cmpl")
@@ -138,8 +139,7 @@ def _groups(
 def _used(body: CompletionBody, handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
     responses = [item.generation.result() for item in handles]
     prompts = sum(item.input_length for item in responses[:: body.best_of])
-    generated = 0 if body.only_echoes else sum(item.generated_tokens for item in responses)
-    return prompts, generated
+    return prompts, sum(item.generated_tokens for item in responses)
 
 
 def _characters(body: CompletionBody) -> int:
