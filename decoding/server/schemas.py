@@ -172,6 +172,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     }
     completion = {
         "prompt": {"anyOf": [text, ids, prompts]},
+        "max_tokens": optional(between(0, _U32, "integer")),  # 0 with `echo` alone
         "echo": optional(_FLAG),
         "logprobs": optional(between(0, LARGEST_TOP_LOGPROBS, "integer")),
         "suffix": {"type": "null"},

@@ -109,7 +109,8 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
         for index, group in enumerate(groups)
         for place, response in enumerate(best(group, body.n))
     ]
-    used = usage(*_used(body, account.handles))
+    prompt_tokens, generated = used_tokens(account.handles, body.best_of)
+    used = usage(prompt_tokens, 0 if body.only_echoes else generated)
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "text_completion", "cmpl")
@@ -129,7 +130,7 @@ def _stream(service: Service, account: Account, body: CompletionBody) -> EventSt
     writer = CompletionChunks(
         said, prompts, logprobs=body.logprobs, include_usage=body.include_usage
     )
-    used = partial(_used, body) if body.include_usage else None
+    used = partial(used_tokens, each=body.best_of) if body.include_usage else None
     form = ChunkFormat(writer, used)
     return event_stream(service, account, form, characters=_characters(body))
 
@@ -140,11 +141,6 @@ def _groups(
     """The generations of each prompt."""
     size = body.best_of
     return [handles[start : start + size] for start in range(0, len(handles), size)]
-
-
-def _used(body: CompletionBody, handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
-    prompts, generated = used_tokens(handles, body.best_of)
-    return prompts, 0 if body.only_echoes else generated
 
 
 def _characters(body: CompletionBody) -> int:

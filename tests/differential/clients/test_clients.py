@@ -133,6 +133,53 @@ def test_hub_chats(hub: InferenceClient) -> None:
         hub.chat_completion(said, top_p=3.0)
 
 
+TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": "set", "description": "", "parameters": SCHEMA}}
+]
+
+
+def test_hub_calls_tools_with_every_parameter() -> None:
+    with serving(hashed(context_length=2000)) as running:
+        _call_tools(InferenceClient(model=running.url))
+
+
+def _call_tools(hub: InferenceClient) -> None:
+    history: Any = [
+        {"role": "user", "content": "Set a"},
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "set", "arguments": "{}"}}
+        ]},
+        {"role": "tool", "tool_call_id": "1", "content": "done"},
+    ]  # fmt: skip
+    choices: Any = ("required", {"type": "function", "function": {"name": "set"}})
+    for choice in choices:
+        found = hub.chat_completion(
+            history, tools=TOOLS, tool_choice=choice, tool_prompt="Pull.", logit_bias=[0.0, 0.5],
+            max_tokens=120, seed=3, temperature=1.2,
+        ).choices[0]  # fmt: skip
+        [call] = found.message.tool_calls or []
+        assert isinstance(json.loads(call.function.arguments)["a"], bool)
+        assert found.finish_reason == "tool_calls"
+    assert hub.chat_completion(history, max_tokens=2).choices[0].message.content is not None
+
+
+def test_openai_scores_a_prompt(client: openai.OpenAI) -> None:
+    found = client.completions.create(
+        model="any", prompt="abc", max_tokens=0, echo=True, logprobs=1, temperature=0
+    )
+    [choice] = found.choices
+    shown = choice.logprobs
+    assert shown is not None
+    assert choice.text == "abc"
+    assert shown.tokens == ["a", "b", "c"]
+    assert shown.top_logprobs is not None
+    for token, logprob, top in list(
+        zip(shown.tokens, shown.token_logprobs or [], shown.top_logprobs, strict=True)
+    )[1:]:
+        assert top[token] == logprob
+        assert max(top.values()) >= (logprob or 0.0)
+
+
 def test_openai_chats_with_schema_logprobs_and_choices(client: openai.OpenAI) -> None:
     said: Any = [{"role": "user", "content": "Say it"}]
     whole = client.chat.completions.create(
