@@ -114,7 +114,7 @@ class Waiting:
         if self._seconds:
             time.sleep(self._seconds)
         found: NDArray[np.float32] = self._rows[[state[0] % _ROWS for state in states]]
-        self.spent = self.spent.plus(times().since(began))
+        self.spent = self.spent.plus(times().minus(began))
         return found
 
 
@@ -130,7 +130,7 @@ class TimedEngine(Engine):
         """As an engine's."""
         began, before = times(), self._forward.spent
         moved = super().step()
-        self.steps.append(times().since(began).since(self._forward.spent.since(before)))
+        self.steps.append(times().minus(began).minus(self._forward.spent.minus(before)))
         return moved
 
 

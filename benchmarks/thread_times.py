@@ -42,13 +42,13 @@ class Times(NamedTuple):
     cpu: float
     core: float
 
-    def since(self, before: Times) -> Times:
-        """The time from then to now."""
-        return Times(*(now - then for now, then in zip(self, before, strict=True)))
+    def minus(self, other: Times) -> Times:
+        """The difference of two times."""
+        return Times(*(one - two for one, two in zip(self, other, strict=True)))
 
-    def plus(self, further: Times) -> Times:
+    def plus(self, other: Times) -> Times:
         """The sum of two times."""
-        return Times(*map(sum, zip(self, further, strict=True)))
+        return Times(*(one + two for one, two in zip(self, other, strict=True)))
 
     @property
     def lock(self) -> float:
