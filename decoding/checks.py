@@ -115,6 +115,15 @@ def checked_integer(
     return converted
 
 
+def check_token_ids(holder: object, name: str, called: str | None = None) -> None:
+    """Convert a field of a frozen dataclass to token ids, ascending, each once.
+
+    Raises `ParameterError` for anything but token ids; called: what it calls the field.
+    """
+    token_ids = checked_token_ids(called or name, getattr(holder, name))
+    object.__setattr__(holder, name, tuple(sorted(set(token_ids))))
+
+
 def checked_token_ids(
     name: str, value: object, expected: str = "token ids >= 0 (below 2**31)"
 ) -> list[int]:

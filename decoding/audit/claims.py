@@ -62,10 +62,6 @@ class Claim:
                 found /= item.temperature
         return found
 
-    def with_pipeline(self, pipeline: Pipeline) -> Claim:
-        """The claim with another pipeline."""
-        return Claim(pipeline=pipeline, seed=self.seed, greedy=self.greedy, law=self.law)
-
 
 class Predicted(NamedTuple):
     """The predictions of a claim for some tokens of a text.

@@ -40,7 +40,10 @@ class Profile:
 def nearby(claim: Claim, logit_noise: float) -> list[Profile]:
     """The profiles that differ from a claim in one respect; the claim itself is not among them."""
     found = [
-        *(Profile(name, claim.with_pipeline(own), logit_noise) for name, own in _pipelines(claim)),
+        *(
+            Profile(name, replace(claim, pipeline=own), logit_noise)
+            for name, own in _pipelines(claim)
+        ),
         *(Profile(name, own, logit_noise) for name, own in _draws(claim)),
     ]
     if claim.predicts:

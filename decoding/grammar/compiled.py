@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeAlias
 
 from decoding.checks import checked_integer, checked_items
 from decoding.errors import require
@@ -23,7 +25,6 @@ from decoding.grammar.masking.context_free import ContextFreeAcceptor
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.masking.matcher import Matcher
 from decoding.grammar.masking.rebuilding import RebuildingAcceptor
-from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regular.expressions import Expression, Words, is_spelled
 from decoding.grammar.regular.regex import parse_full
 from decoding.grammar.regular.work import WORK_SECONDS, Work, count, counting
@@ -65,13 +66,13 @@ class CompiledGrammar:
     itself.
 
     acceptor: returns the acceptor of a new text.
-    recipe: the call that compiled the grammar.
+    recipe: compiles the grammar once more.
     restrictions: sets of valid texts that are never produced, each with the location of its cause.
     dropped: conditions that were ignored because the caller allowed it.
     """
 
     acceptor: Callable[[], Acceptor] = field(repr=False)
-    recipe: Recipe
+    recipe: Recipe = field(repr=False)
     restrictions: tuple[Remark, ...] = field(default=())
     dropped: tuple[Remark, ...] = field(default=())
 
@@ -80,7 +81,7 @@ class CompiledGrammar:
         return Matcher(self.acceptor(), self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _compiled, (self.recipe,)
+        return self.recipe, ()
 
     def __copy__(self) -> CompiledGrammar:
         return self
@@ -89,9 +90,8 @@ class CompiledGrammar:
         return self
 
 
-def _compiled(recipe: Recipe) -> CompiledGrammar:
-    """The grammar that a pickle describes."""
-    return recipe()
+Recipe: TypeAlias = "partial[CompiledGrammar]"
+"""The call that compiled a grammar; a pickle of it shares its machine with others."""
 
 
 class _Current:
@@ -164,13 +164,16 @@ def compile_json_schema(
     # Every text needs the first mask; its cost belongs to compiling.
     first = acceptor()
     first.mask(first.start)
-    options = {
-        "on_unsupported": on_unsupported, "formats": formats, "resources": resources,
-        "style": style, "limits": limits,
-    }  # fmt: skip
+    # Pickling copies without recursion in Python, and no other process has written these bytes.
+    copied = pickle.loads(pickle.dumps(schema))  # noqa: S301
+    recipe = partial(
+        compile_json_schema, copied, machine,
+        on_unsupported=on_unsupported, formats=formats, resources=resources,
+        style=style, limits=limits,
+    )  # fmt: skip
     return CompiledGrammar(
         acceptor,
-        Recipe(compile_json_schema, snapshot(schema), machine, tuple(options.items())),
+        recipe,
         (*graph.restrictions, *graph.spelled_once, *SPELLINGS, *_left_out(style), *restrictions),
         tuple(graph.dropped),
     )
@@ -212,7 +215,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     an offset.
     """
     with counting(Work(WORK_SECONDS)):
-        return _regular(parse_full(pattern), Recipe(compile_regex, pattern, machine))
+        return _regular(parse_full(pattern), machine, partial(compile_regex, pattern, machine))
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
@@ -229,11 +232,10 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     for word in words:
         require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
     with counting(Work(WORK_SECONDS)):
-        return _regular(Words(words), Recipe(compile_choices, words, machine))
+        return _regular(Words(words), machine, partial(compile_choices, words, machine))
 
 
-def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
-    machine = recipe.machine
+def _regular(expression: Expression, machine: Machine, recipe: Recipe) -> CompiledGrammar:
     check_expression(expression, machine.tokens)
     acceptor = _rebuilding(
         lambda scale: ByteAcceptor.of_expression(machine.store(scale), expression)
@@ -256,8 +258,8 @@ def compile_gbnf(
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with
     `line:column` where there is one.
     """
-    recipe = Recipe(compile_gbnf, text, machine, (("start", start), ("memory", memory)))
-    return _context_free(parse_gbnf, text, start, recipe, memory)
+    recipe = partial(compile_gbnf, text, machine, start=start, memory=memory)
+    return _context_free(parse_gbnf, text, start, machine, memory, recipe)
 
 
 def compile_lark(
@@ -267,15 +269,19 @@ def compile_lark(
 
     Parameters and errors are those of `compile_gbnf`.
     """
-    recipe = Recipe(compile_lark, text, machine, (("start", start), ("memory", memory)))
-    return _context_free(parse_larklike, text, start, recipe, memory)
+    recipe = partial(compile_lark, text, machine, start=start, memory=memory)
+    return _context_free(parse_larklike, text, start, machine, memory, recipe)
 
 
 def _context_free(
-    parse: Callable[[str, str], Rules], text: str, start: str, recipe: Recipe, memory: int
+    parse: Callable[[str, str], Rules],
+    text: str,
+    start: str,
+    machine: Machine,
+    memory: int,
+    recipe: Recipe,
 ) -> CompiledGrammar:
     memory = checked_integer("memory", memory, 1)
-    machine = recipe.machine
     with counting(Work(WORK_SECONDS)):
         count(len(text) // _READ)
         rules = parse(text, start)

@@ -8,13 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer
+from decoding.checks import check_integer, check_token_ids
 from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, sequences
 from decoding.processors.call import checked_call
-from decoding.processors.token_ids import distinct
 from decoding.request_fields import (
     LAST_N,
     NOT_NEGATIVE,
@@ -93,7 +92,7 @@ class Dry:
         check_integer(self, "dry_allowed_length", 1)
         if self.last_n is not None:
             check_integer(self, "last_n", 0)
-        object.__setattr__(self, "breakers", distinct("breakers", self.breakers))
+        check_token_ids(self, "breakers")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer
+from decoding.checks import check_integer, check_token_ids
 from decoding.errors import require
 from decoding.facts import EDIT, MASK, SERVERS, Facts
 from decoding.history import History
@@ -15,7 +15,6 @@ from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, rescaling, sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
-from decoding.processors.token_ids import distinct
 from decoding.request_fields import COUNT, POSITIVE, RequestField, check
 from decoding.typing import Logits
 
@@ -48,7 +47,7 @@ class MinTokens:
 
     def __post_init__(self) -> None:
         check_integer(self, "min_tokens", 0)
-        object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
+        check_token_ids(self, "eos_token_ids")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -138,7 +137,7 @@ class ForcedLastToken:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", distinct("token_ids", self.token_ids))
+        check_token_ids(self, "token_ids")
         require("token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
         check_integer(self, "max_new_tokens", 1)
 
@@ -190,7 +189,7 @@ class ExponentialLengthDecay:
     def __post_init__(self) -> None:
         check_integer(self, "start", 0)
         check(self, "decay_factor", POSITIVE)
-        object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
+        check_token_ids(self, "eos_token_ids")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runti
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer
+from decoding.checks import check_integer, check_token_ids
 from decoding.errors import require
 from decoding.facts import EDIT, PENALTIES, Facts, Kind, facts_of
 from decoding.history import PADDING, History
@@ -17,7 +17,6 @@ from decoding.kernels.program import Instruction
 from decoding.kernels.program import Part as KernelPart
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
-from decoding.processors.token_ids import distinct
 from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
 Part: TypeAlias = Literal["all", "prompt", "generated"]
@@ -89,7 +88,7 @@ class Scoped:
         require("part", self.part, legal, f"one of {', '.join(get_args(Part))}")
         if self.last_n is not None:
             check_integer(self, "last_n", 0)
-        object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
+        check_token_ids(self, "exempt")
 
     def facts_of_parameters(self) -> Facts:
         """The facts of the inner penalty, except that it reads the history and exempts ids."""

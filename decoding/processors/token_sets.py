@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from decoding.checks import check_token_ids
 from decoding.errors import ShapeError, require
 from decoding.facts import MASK, Facts
 from decoding.history import History
@@ -13,7 +14,6 @@ from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
-from decoding.processors.token_ids import distinct
 from decoding.request_fields import SOME_TOKEN_IDS, TOKEN_IDS, RequestField
 from decoding.typing import Logits
 
@@ -55,7 +55,7 @@ class AllowedTokens:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", distinct("allowed_token_ids", self.token_ids))
+        check_token_ids(self, "token_ids", "allowed_token_ids")
         require("allowed_token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
 
     @checked_call
@@ -107,7 +107,7 @@ class SuppressTokens:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", distinct("suppress_tokens", self.token_ids))
+        check_token_ids(self, "token_ids", "suppress_tokens")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -156,7 +156,7 @@ class BeginSuppressTokens:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", distinct("begin_suppress_tokens", self.token_ids))
+        check_token_ids(self, "token_ids", "begin_suppress_tokens")
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

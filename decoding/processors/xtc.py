@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer
+from decoding.checks import check_integer, check_token_ids
 from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
@@ -15,7 +15,6 @@ from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference.cutoffs import coin
 from decoding.kernels.vector import cutoffs, dense
 from decoding.processors.call import checked_call
-from decoding.processors.token_ids import distinct
 from decoding.request_fields import UNIT, RequestField, check
 from decoding.typing import Logits
 
@@ -69,7 +68,7 @@ class Xtc:
         check(self, "xtc_threshold", UNIT)
         check_integer(self, "seed", 0, 2**64 - 1, "in [0, 2**64)")
         check_integer(self, "min_tokens_to_keep", 1)
-        object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
+        check_token_ids(self, "exempt")
 
     def facts_of_parameters(self) -> Facts:
         """The facts of the class; vocabulary-blind only where no token id is exempt."""

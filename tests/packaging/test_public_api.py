@@ -32,7 +32,6 @@ HELD_FOR_THE_LIBRARY = {
     "decoding.grammar.json.automaton_store.Store",
     "decoding.grammar.masking.acceptor.Acceptor",
     "decoding.grammar.masking.routes.Route",
-    "decoding.grammar.recipe.Recipe",
     "decoding.grammar.tokens.trie.Trie",
     "decoding.models.gguf_vocabulary.GGUFVocabulary",
 }

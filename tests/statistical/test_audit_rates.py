@@ -6,6 +6,7 @@ The long runs are nightly; the short ones see that the simulation can fail.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,9 @@ def test_false_claims_are_rejected_in_time_and_named(pipeline: Any, most: int, n
     runs, in_time, named = 100, 0, 0
     for number in range(runs):
         claim = Claim(seed=number)
-        truth = Claim(seed=10**9 + number) if pipeline is None else claim.with_pipeline(pipeline)
+        truth = (
+            Claim(seed=10**9 + number) if pipeline is None else replace(claim, pipeline=pipeline)
+        )
         rows = rows_of(number, most, 1000)
         found = verify_logits(rows, PROMPT, drawn(rows, truth, number), claim)
         in_time += found.rejected_at is not None

@@ -464,6 +464,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
         Annotated[float, Field(gt=0.1234567890123456, lt=0.1234567890123457)],
         "more digits",
     ),
+    "before the first date": (
+        Annotated[dt.date, Field(lt=dt.date.min)],
+        "date.*between its bounds",
+    ),
+    "after the last time": (Annotated[dt.time, Field(gt=dt.time(23, 59, 59))], "time.*between"),
     "many remainders": (Annotated[int, Field(multiple_of=10**9 + 7)], "remainders"),
     "silent function": (Annotated[int, PlainValidator(lambda value: value)], "is not known"),
     "predicate": (Annotated[str, Predicate(str.islower)], "not known here"),
