@@ -18,14 +18,15 @@ _MERGED = 10_000
 
 _MADE = 20
 """Cost of making an automaton, in steps of work, besides that of its states."""
-_CLOSED, _COMPARED = 16, 4
-"""States of closures, and moves of an automaton, that are examined per step of work."""
+_VISITED, _CLOSED, _COMPARED = 8, 16, 4
+"""States that a search of closures visits, states of closures, and moves of an automaton, that are
+examined per step of work."""
 
 
 def determinized(nfa: RuleNfa) -> RuleAutomaton:
     """The NFA's language as a `RuleAutomaton`; its empty string becomes the flag `nullable`."""
     closures = _closures(nfa)
-    count(_MADE + len(nfa.moves) + sum(map(len, closures)) // _CLOSED)
+    count(_MADE)
     bound = _GROWTH * len(nfa.moves) + _SLACK
     made = _subsets(nfa, closures, bound)
     if made is None:
@@ -62,6 +63,7 @@ def _closures(nfa: RuleNfa) -> list[tuple[int, ...]]:
                 if ahead[target] not in reached:
                     reached.add(ahead[target])
                     order.append(ahead[target])
+        count(1 + len(order) // _VISITED)
         closures.append(tuple(other for other in order if useful[other]))
     return closures
 

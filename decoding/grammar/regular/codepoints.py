@@ -5,6 +5,7 @@ No set holds a surrogate.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -32,6 +33,7 @@ SPACE: Ranges = (
 )
 LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
 
+_SURROGATES = (0xD800, 0xDFFF)
 _CASED_END = 0x1E944  # no character from here on has another case
 
 
@@ -80,7 +82,13 @@ def difference(left: Ranges, right: Ranges) -> Ranges:
 
 
 def without_surrogates(ranges: Ranges) -> Ranges:
-    """Return the code points of some ranges that are not surrogates."""
+    """Return the code points of some ranges that are not surrogates.
+
+    ranges: in order.
+    """
+    behind = bisect_left(ranges, (_SURROGATES[1] + 1,))
+    if not behind or ranges[behind - 1][1] < _SURROGATES[0]:
+        return ranges  # as of a property of Unicode, which has hundreds
     return intersection(EVERY, ranges)
 
 

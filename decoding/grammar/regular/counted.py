@@ -32,11 +32,10 @@ from decoding.grammar.regular.nfa import Nfa, Spelling
 from decoding.grammar.regular.work import count, remembered
 from decoding.kernels.grammar import paths
 
-MAX_WORK = 200_000_000
 MAX_FIELDS = 4_000_000
 """Bounds that need a larger table are built into the automaton; several ones are refused."""
-_EDGES = 4096
-"""Edges of an automaton that are followed per step of work."""
+_EDGES = 64
+"""Edges of an automaton that are followed per step of work, also where that is Python's."""
 _FIELDS = 64
 """Fields of a table of lengths per step of work: 512 MiB are more than 10 seconds."""
 _FEWEST = 24
@@ -206,18 +205,13 @@ def length_range(nfa: Nfa) -> tuple[int, int | None]:
 
 
 def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
-    """Whether an automaton over characters accepts a string of a length within bounds.
-
-    Raises `GrammarLimitError` if that takes more than `MAX_WORK` steps.
-    """
+    """Whether an automaton over characters accepts a string of a length within bounds."""
     if not nfa.states:
         return False
     graph = _Graph(nfa, None)
     if maximum is None:
         farthest = graph.farthest()[nfa.starts]
         return bool(((farthest < 0) | (farthest >= minimum)).any())
-    if minimum * len(nfa.edges) > MAX_WORK:
-        raise GrammarLimitError("", "steps to lengths of a string", MAX_WORK)
     count(minimum * len(nfa.edges) // _EDGES)
     order = np.arange(nfa.states)
     beyond = np.empty((nfa.states, 2), np.int32)

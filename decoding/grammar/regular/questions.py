@@ -20,7 +20,6 @@ from decoding.grammar.regular.expressions import (
 from decoding.grammar.regular.nfa import Moves, Nfa, moves_of
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.subsets import (
-    MAX_WORK,
     Subsets,
     combined,
     is_inhabited,
@@ -28,13 +27,12 @@ from decoding.grammar.regular.subsets import (
     symbolic,
 )
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
-from decoding.grammar.regular.work import count, remembered
-from decoding.grammar.regular.worklist import Limit, reachable
+from decoding.grammar.regular.work import attempt, count, remembered
+from decoding.grammar.regular.worklist import reachable
 
 _FEW_WORDS = 64
 _MOVES = 16
 """Pairs of moves that are compared per step of work."""
-_STEPS = Limit("steps of an intersection", MAX_WORK)
 
 
 @remembered(512)
@@ -98,10 +96,12 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
             if known is not None:
                 return known.isdisjoint(some.words)
             return not any(accepts(other, word) for word in some.words)
+    has_logic = operations.has_logic(left) or operations.has_logic(right)
     try:
-        return is_empty(Both((left, right)))
+        with attempt(has_other_way=not has_logic):
+            return is_empty(Both((left, right)))
     except GrammarLimitError:
-        if operations.has_logic(left) or operations.has_logic(right):
+        if has_logic:
             raise
     # Pairs of states need not be deterministic.
     encoder = Symbols(alphabet_of((left, right)), logic)
@@ -112,13 +112,9 @@ def _no_common(left: Nfa, right: Nfa) -> bool:
     """Whether no string is accepted by both automata: their product reaches no final pair."""
     a_moves, b_moves = moves_of(left), moves_of(right)
     a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
-    steps = 0
 
     def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        nonlocal steps
         pairs = len(a_moves[pair[0]]) * len(b_moves[pair[1]])
-        steps += pairs
-        _STEPS.check(steps)
         count(1 + pairs // _MOVES)
         for low, high, target in a_moves[pair[0]]:
             for other_low, other_high, other in b_moves[pair[1]]:
@@ -138,10 +134,12 @@ def is_subset(left: Expression, right: Expression) -> bool:
         if known is not None:
             return known.issuperset(left.words)
         return all(accepts(right, word) for word in left.words)
+    has_logic = operations.has_logic(left)
     try:
-        return is_empty(Both((left, Not(right))))
+        with attempt(has_other_way=not has_logic):
+            return is_empty(Both((left, Not(right))))
     except GrammarLimitError:
-        if operations.has_logic(left):
+        if has_logic:
             raise
     encoder = Symbols(alphabet_of((left, right)), logic)
     outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
@@ -151,15 +149,12 @@ def is_subset(left: Expression, right: Expression) -> bool:
 def _leads_within(inner: Nfa, outer: Subsets) -> bool:
     """Whether whatever an automaton accepts is accepted by a deterministic one."""
     moves, final = moves_of(inner), set(inner.accepts.tolist())
-    steps = 0
 
     def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        nonlocal steps
         state, subset = pair
         row = outer.row(subset)
-        steps += len(moves[state]) + 1
-        _STEPS.check(steps)
-        count(1 + len(row) // _MOVES)
+        symbols = sum(1 + high - low for low, high, _ in moves[state])
+        count(1 + (len(row) + symbols) // _MOVES)
         for low, high, target in moves[state]:
             for reached in set(row[low : high + 1]):
                 yield target, reached

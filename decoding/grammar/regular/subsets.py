@@ -18,11 +18,10 @@ from decoding.grammar.regular.nfa import Nfa, deterministic, moves_of, nfa_of_mo
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
-from decoding.grammar.regular.work import count, remembered
+from decoding.grammar.regular.work import attempt, count, remembered
 from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 50_000
-MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
 _MOVES = 16
 """Moves of an automaton that are followed per step of work."""
@@ -45,7 +44,6 @@ class Subsets:
         self.ids = {start: 0}
         self.rows: list[list[int] | None] = [None]
         self.accepting = [not self.final.isdisjoint(start)]
-        self.work = 0
 
     def row(self, state: int) -> list[int]:
         """Return the next state by symbol."""
@@ -66,9 +64,6 @@ class Subsets:
                 targets[symbol].append(target)
         reached = sum(map(len, targets))
         count(1 + (self.width + reached) // _MOVES)
-        self.work += reached
-        if self.work > MAX_WORK:
-            raise GrammarLimitError("", "steps to intersect automata", MAX_WORK)
         known: dict[tuple[int, ...], int] = {}
         row = []
         for found in targets:
@@ -154,14 +149,20 @@ def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
 def _joined(expression: Expression, encoder: Symbols) -> Nfa:
     """Return the automaton of an expression as one product over all of its logic."""
     try:
-        if len(encoder.alphabet.classes) <= MAX_SYMBOLS:
-            return Product(expression, encoder).automaton()
-        return _wide(expression, encoder)
+        with attempt(has_other_way=_is_of_plain_parts(expression)):
+            if len(encoder.alphabet.classes) <= MAX_SYMBOLS:
+                return Product(expression, encoder).automaton()
+            return _wide(expression, encoder)
     except GrammarLimitError:
-        if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
+        if not isinstance(expression, Both) or not _is_of_plain_parts(expression):
             raise
     first, *others = (build_over(encoder, part) for part in expression.parts)
     return reduce(paired, others, first)
+
+
+def _is_of_plain_parts(expression: Expression) -> bool:
+    """Whether it is an intersection of languages without logic, whose automata can be paired."""
+    return isinstance(expression, Both) and not any(map(operations.has_logic, expression.parts))
 
 
 def _wide(expression: Expression, encoder: Symbols) -> Nfa:
@@ -187,9 +188,10 @@ def is_inhabited(expression: Expression, alphabet: Alphabet) -> bool:
 def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
     if operations.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
         try:
-            return Product(expression, encoder).is_inhabited()
+            with attempt(has_other_way=_is_of_plain_parts(expression)):
+                return Product(expression, encoder).is_inhabited()
         except GrammarLimitError:
-            if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
+            if not _is_of_plain_parts(expression):
                 raise
     return bool(build_over(encoder, expression).states)
 

@@ -21,6 +21,9 @@ T = TypeVar("T")
 STEPS_A_SECOND = 200_000
 """Steps of work that a limit of one second allows."""
 
+ATTEMPT_STEPS = STEPS_A_SECOND
+"""Steps that the first of two ways to an answer may take."""
+
 WORK_SECONDS = 5.0
 """Work that compiling a regex, a list of texts or a context-free grammar may take."""
 
@@ -68,6 +71,31 @@ def counting(work: Work) -> Iterator[None]:
     finally:
         _current.reset(token)
         work.answers.clear()
+
+
+@contextmanager
+def attempt(*, has_other_way: bool = True) -> Iterator[None]:
+    """Context manager: inside it a way to an answer may take `ATTEMPT_STEPS` steps.
+
+    Beyond them `GrammarLimitError` says that the other way is to be tried. The number is the same
+    whatever was counted before, so that remembered answers do not depend on that either.
+
+    has_other_way: False for all steps that are left.
+    """
+    if not has_other_way:
+        yield
+        return
+    outer = _current.get(None)
+    work = Work(ATTEMPT_STEPS / STEPS_A_SECOND)
+    if outer is not None:
+        work.most = min(work.most, outer.most - outer.steps)
+        work.answers = outer.answers
+    token = _current.set(work)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        count(work.steps)
 
 
 def is_counting(work: Work) -> bool:

@@ -33,6 +33,7 @@ from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.regular.regex import parse_search
+from decoding.grammar.regular.work import count as count_work
 from decoding.grammar.schema.keyword_types import is_finite
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import PATTERN_STEPS, Remark, Report
@@ -63,6 +64,8 @@ MOST_COUNTED = 1 << 30
 _TOO_LARGE = 10**MAX_DIGITS
 _FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
 _FEW_PARTS = 16  # number ranges that are complemented one by one
+_POINT_STEPS = 5
+"""Steps of work that a number of an enumeration costs until its automaton is made."""
 _PAIR_STEPS = 5  # cost of intersecting two number ranges, in steps of work
 NUMERIC = ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
@@ -280,7 +283,9 @@ def _of_types(location: Location) -> Scalars:
 
 def of_values(values: list[Any], where: str) -> Scalars:
     """The scalars among the values of `enum` or `const`."""
-    points = [exact(value, where) for value in values if is_number(value)]
+    numbers = [value for value in values if is_number(value)]
+    count_work(_POINT_STEPS * len(numbers))
+    points = [exact(value, where) for value in numbers]
     return Scalars(
         null=None in values,
         true=any(value is True for value in values),

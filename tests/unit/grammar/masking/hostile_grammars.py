@@ -222,6 +222,10 @@ FURTHER: dict[str, Callable[[], Compile]] = {
             "anyOf": [{"$ref": f"d{n}#a"} for n in range(1_000)],
         }
     ),
+    "many integers": lambda: schema({"enum": list(range(300_000))}),
+    "a property of Unicode again and again": lambda: pattern(r"\p{L}" * 30_000),
+    "optional letters in a row": lambda: gbnf("root ::= " + " ".join(["[a-z]?"] * 20_000)),
+    "loops in one another": lambda: gbnf("root ::= " + "(" * 5_000 + '"a"' + ")*" * 5_000),
     "loops that read nothing": lambda: pattern("(^|a)*($|b)*" * 1_000),
     "many sets in a rule": lambda: gbnf(
         "root ::= " + " ".join(f"[{chr(0x400 + n)}-{chr(0x700 + n)}]" for n in range(20_000))

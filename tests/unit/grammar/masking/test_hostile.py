@@ -20,7 +20,7 @@ QUICK = {
     "required keys", "words of an enum", "characters of a pattern", "ambiguity",
     "exponential automaton", "schemas in one another", "palindromes", "a loop of references",
     "one of: lengths", "one of: arrays", "one of: tags", "conditions: lengths",
-    "conditions in one another", "more characters than are counted", "loops that read nothing",
+    "conditions in one another", "more characters than are counted", "loops that read nothing", "optional letters in a row",
     "spans that may be empty",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular import codepoints, string_sets
+from decoding.grammar.regular.counted import has_length
 from decoding.grammar.regular.expressions import (
     Choice,
     Expression,
@@ -15,10 +16,21 @@ from decoding.grammar.regular.expressions import (
     Words,
     length_bounds,
 )
+from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.operations import has_logic, nodes
 from decoding.grammar.regular.questions import is_disjoint
 from decoding.grammar.regular.regex import parse_full, parse_search
-from decoding.grammar.regular.work import STEPS_A_SECOND, Work, count, counting, remembered
+from decoding.grammar.regular.subsets import Subsets, combined, logic, symbolic
+from decoding.grammar.regular.symbols import Symbols, alphabet_of
+from decoding.grammar.regular.work import (
+    ATTEMPT_STEPS,
+    STEPS_A_SECOND,
+    Work,
+    attempt,
+    count,
+    counting,
+    remembered,
+)
 from decoding.request_grammar import Grammar
 
 
@@ -132,3 +144,55 @@ def test_parts_that_occur_many_times_are_visited_once() -> None:
         expression = Sequence((expression, expression))
     assert len(list(nodes([expression]))) < 200
     assert not has_logic(expression)
+
+
+def spend(steps: int) -> None:
+    """Count steps without end."""
+    while True:
+        count(steps)
+
+
+def test_the_first_of_two_ways_leaves_steps_for_the_second() -> None:
+    work = Work(5.0)
+    with counting(work):
+        with pytest.raises(GrammarLimitError), attempt():
+            spend(1_000)
+        assert ATTEMPT_STEPS < work.steps < work.most / 2
+        with attempt(has_other_way=False):
+            count(2 * ATTEMPT_STEPS)
+        assert work.steps > 3 * ATTEMPT_STEPS
+
+
+def test_what_an_attempt_takes_is_never_more_than_what_is_left() -> None:
+    work = Work(0.001)
+    with counting(work), pytest.raises(GrammarLimitError), attempt():
+        spend(1)
+    assert work.steps < 1_000
+    with pytest.raises(GrammarLimitError), attempt():  # also outside of a compilation
+        spend(1_000)
+
+
+@pytest.mark.slow
+def test_automata_have_no_limit_of_work_of_their_own() -> None:
+    # 16,384 sets of states, of 9 moves a symbol.
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    body = "".join(f"{letter}|" for letter in letters)[:-1]
+    expression = parse_full(f"({body})*a({body}){{13}}")
+    alphabet = alphabet_of([expression, *map(parse_full, letters)])
+    nfa = build_over(Symbols(alphabet, logic), expression)
+    work = Work(5.0)
+    with counting(work):
+        found = combined([(Subsets(nfa, len(alphabet.classes)), False)])
+    assert found.states == 1 << 14
+    assert work.steps > 1 << 14
+
+
+def test_lengths_of_strings_are_counted() -> None:
+    letters = parse_full("(ab|c)*")
+    nfa, _ = symbolic(letters)
+    work = Work(5.0)
+    with counting(work):
+        assert has_length(nfa, 50_000, 50_001)
+    assert work.steps > 2_000
+    with counting(Work(0.001)), pytest.raises(GrammarLimitError):
+        has_length(nfa, 50_000, 50_001)
