@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,29 +74,36 @@ def is_tensor(array: Rows) -> bool:
 
 
 def _of_tensor(tensor: Rows, name: str) -> Anything:
-    import torch
-
-    if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+    stored = _stored_formats()
+    if tensor.dtype not in stored:
         raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
     if tensor.is_cpu:
         # A tensor that is no plain memory says so, which is quicker than to ask it first.
         try:
-            return _viewed(tensor)
+            return _viewed(tensor, stored[tensor.dtype])
         except (RuntimeError, TypeError):
             tensor = tensor.detach()
+    import torch
+
     if tensor.layout is not torch.strided:
         raise ShapeError(name, f"a tensor of layout {tensor.layout}", _EXPECTED)
     if tensor.device.type == "meta":
         raise ShapeError(name, "a tensor on the device meta, which has no values", _EXPECTED)
-    return _viewed(tensor.resolve_neg()) if tensor.is_cpu else tensor.detach()
+    if not tensor.is_cpu:
+        return tensor.detach()
+    return _viewed(tensor.resolve_neg(), stored[tensor.dtype])
 
 
-def _viewed(tensor: Rows) -> NDArray[Any]:
-    """The memory of a tensor on the host, half precision as its bits; raises where it has none."""
+@cache
+def _stored_formats() -> dict[Anything, Anything]:
+    """By the dtype of a tensor of logits, the dtype of its bits; None where NumPy has its own."""
     import torch
 
-    if tensor.dtype == torch.bfloat16:
-        return tensor.view(torch.uint16).numpy()
-    if tensor.dtype == torch.float16:
-        return tensor.view(torch.int16).numpy()
-    return tensor.numpy()
+    formats = {torch.bfloat16: torch.uint16, torch.float16: torch.int16}
+    return {**formats, torch.float32: None, torch.float64: None}
+
+
+def _viewed(tensor: Rows, bits: Anything) -> NDArray[Any]:
+    """The memory of a tensor on the host; raises where it has none of its own."""
+    array: NDArray[Any] = (tensor if bits is None else tensor.view(bits)).numpy()
+    return array

@@ -33,8 +33,8 @@ from decoding.kernels.compiled.passes import (
     SLACK,
     Window,
     blocks_of,
+    count_above,
     count_between,
-    count_in_block,
     everything,
     extremes,
     interval,
@@ -338,7 +338,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     list_, other = memory.doubles[VALUES], memory.doubles[TOUCHED]
     if not search.two_sided and search.middle == search.reference:
         # Each weighs 1.
-        ties = _count_equal(row, block_max, search.middle)
+        ties = count_above(row, block_max, below_of(row, search.middle))
         if ties > _FEW and np.isnan(total):
             total, _ = weigh(row, search.reference, search.scale)
             target = search.share * total
@@ -405,16 +405,6 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     if count > _FEW and not near < far:
         return _cut_equal(row, listed, search, edges, found, target)
     return _cut(row, listed, search, edges, found, target, other, memory)
-
-
-@compiled
-def _count_equal(row: Any, block_max: Any, largest: Any) -> Any:
-    """How many logits are the largest."""
-    count = 0
-    for block in range(blocks_of(row)):
-        if block_max[block] == largest:
-            count += count_in_block(row, block * BLOCK, largest, largest)
-    return count
 
 
 @compiled

@@ -230,7 +230,7 @@ def find_fault(row: Any) -> Any:
 
 @compiled
 def count_above(row: Any, block_max: Any, bound: Any) -> Any:
-    """How many logits are larger than one that the row has."""
+    """How many logits are larger than a number of the row's precision."""
     count, least = 0, above_of(row, bound)
     for block in range(blocks_of(row)):
         if block_max[block] > bound:
