@@ -38,7 +38,7 @@ def test_the_folder_of_adapters_reaches_the_loader(
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text(json.dumps({"inputs": "a"}), "utf-8")
     short = ["--max-new-tokens", "1", "--model", "x"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("hello\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\n")))
     commands = [
         ["generate", "a", *short],
         ["batch", str(source), str(target), "--no-progress", *short],
@@ -63,6 +63,6 @@ def test_adapters_of_another_model_are_refused(
 
 def test_results_with_other_adapters_are_other_results() -> None:
     settings = [
-        Settings(GenerationParameters(), 0, 8, None, adapters) for adapters in (None, "a", "b")
+        Settings(GenerationParameters(), 8, adapters, None) for adapters in (None, "a", "b")
     ]
     assert len({item.key_of(b"{}") for item in settings}) == 3
