@@ -77,8 +77,10 @@ class PagedCache:
         self._living: WeakSet[CachedSequence] = WeakSet()
         self._lock = threading.Lock()
         self._storage: Tensor | None = None
-        # Page 0 stays zero: what is not there is read from it.
-        self._free = list(range(self._page_count, 0, -1))
+        # Page 0 stays zero: what is not there is read from it. The context that a file claims may
+        # have more pages than a list can hold: those that were never used are only counted.
+        self._free: list[int] = []
+        self._unused = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Of a copy, no sequence is known.
@@ -135,11 +137,11 @@ class PagedCache:
                 max(0, _pages_for(state.length + count) - len(pages_of(state))) + _copies(state)
                 for state, count in zip(states, counts, strict=True)
             ]
-            if sum(wanted) > len(self._free):
+            if sum(wanted) > self._count_free():
                 used = self._used()
-                self._free = [page for page in range(self._page_count, 0, -1) if page not in used]
-            if sum(wanted) > len(self._free):
-                free = len(self._free) * PAGE_TOKENS
+                self._free = [page for page in range(self._unused - 1, 0, -1) if page not in used]
+            if sum(wanted) > self._count_free():
+                free = self._count_free() * PAGE_TOKENS
                 raise CapacityError(sum(wanted) * PAGE_TOKENS, free, "tokens are free")
             for state, count in zip(states, counts, strict=True):
                 self._make_room(state, count)
@@ -148,16 +150,26 @@ class PagedCache:
         pages = pages_of(state)
         storage = self.storage()
         if _copies(state):
-            page, last = self._free.pop(), state.length // PAGE_TOKENS
+            page, last = self._take(), state.length // PAGE_TOKENS
             storage[:, page] = storage[:, pages[last]]
             pages[last] = page
         state.shares_last = False
         missing = _pages_for(state.length + count) - len(pages)
         if missing > 0:
-            fresh = [self._free.pop() for _ in range(missing)]
+            fresh = [self._take() for _ in range(missing)]
             # What an earlier owner left may be no numbers, and 0 · NaN is NaN.
             storage[:, fresh] = 0
             pages += fresh
+
+    def _count_free(self) -> int:
+        return len(self._free) + self._page_count + 1 - self._unused
+
+    def _take(self) -> int:
+        """Take a page that is free; one that was used before, if there is any."""
+        if self._free:
+            return self._free.pop()
+        self._unused += 1
+        return self._unused - 1
 
     def storage(self) -> Tensor:
         """`(layers, pages, PAGE_TOKENS, 2, kv_heads, head_dim)`: keys, then values."""

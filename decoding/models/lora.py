@@ -21,6 +21,7 @@ from typing import Any
 from decoding.checks import check_integer
 from decoding.errors import MissingDependencyError, ModelFormatError, ParameterError, require
 from decoding.models.config import LlamaConfig
+from decoding.models.fields import MOST_SIZE
 from decoding.models.files import is_present, member, shown
 from decoding.models.json_files import read_json
 from decoding.models.weights import open_shard
@@ -262,8 +263,9 @@ def _scaling(values: Mapping[str, Any], path: Path) -> tuple[int, float]:
         listed = ", ".join(shown(name) for name in sorted(refused)[:8])
         raise ModelFormatError(path, f"has settings that are not implemented: {listed}")
     rank, alpha = values.get("r"), values.get("lora_alpha", 8)
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise ModelFormatError(path, f"r must be an integer >= 1, got {shown(rank)}")
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MOST_SIZE:
+        problem = f"r must be an integer from 1 to {MOST_SIZE}, got {shown(rank)}"
+        raise ModelFormatError(path, problem)
     is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
     if not is_number or not abs(alpha) < math.inf or abs(alpha) > 1e9:
         raise ModelFormatError(path, f"lora_alpha must be a number, got {shown(alpha)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import random
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ pytest.importorskip("safetensors")
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from decoding.models.kv_cache import PagedCache
 from decoding.models.llama import LlamaModel
 from decoding.models.weights import tensor_shapes
 
@@ -239,3 +241,23 @@ def test_an_engine_never_asks_for_more_than_there_is(prefix_tokens: int) -> None
         assert [token.id for token in got] == [token.id for token in wanted]
     engine.forget_prefixes()
     assert bounded.free_tokens == bounded.capacity_tokens
+
+
+def test_pages_that_were_never_used_take_no_memory() -> None:
+    """A file may claim any context; a list of its pages would be of gigabytes."""
+    tracemalloc.start()
+    try:
+        cache = PagedCache(
+            layers=1,
+            kv_heads=1,
+            head_dim=2,
+            capacity_tokens=2**31 * 32,
+            dtype=torch.float32,
+            device=torch.device("cpu"),
+        )
+        assert tracemalloc.get_traced_memory()[1] < 1 << 16
+    finally:
+        tracemalloc.stop()
+    assert cache.free_tokens == cache.capacity_tokens == 2**36
+    with pytest.raises(CapacityError):
+        cache.reserve([cache.start()], [2**36 + 1])
