@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ TOP = np.dtype(
 )
 """One of a row's likeliest tokens."""
 
-tuples_of_top = struct.Struct("=qdd").iter_unpack
+tuples_of_top: Callable[[Any], Iterator[tuple[Any, ...]]] = struct.Struct("=qdd").iter_unpack
 """The entries of an array of `TOP` as tuples, in less time than `tolist` takes."""
 
 

@@ -124,7 +124,7 @@ def sample_of(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     _, _, _, token_id, raw, processed, rank, entropy, support_size, start, count = row
     if not count:
         return _new_sample(token_id, raw, processed, rank, entropy, support_size)
-    described = tuples_of_top(top[start : start + count].data)
+    described = tuples_of_top(top[start : start + count])
     alternatives = tuple(starmap(_new_alternative, described))
     return _new_sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
 

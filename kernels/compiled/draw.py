@@ -16,7 +16,7 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import masks_between, weigh_alive_block
 from decoding.kernels.compiled.final import final_at, is_edited_block, opened
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.memory import (
     BINS_OF_BLOCK,
     FINAL_MAX,
@@ -36,6 +36,7 @@ from decoding.kernels.compiled.noise import (
     blocks_from,
     blocks_of_tokens,
     exponential_of,
+    mask_below,
     natural_log,
     uniform_of,
     word_of,
@@ -50,7 +51,13 @@ from decoding.kernels.compiled.passes import (
     rates_of,
     run_from,
 )
-from decoding.kernels.compiled.scalars import above_of, as_real, below_of, trailing_zeros
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    as_real,
+    below_of,
+    bit_count,
+    trailing_zeros,
+)
 from decoding.kernels.compiled.state import is_cut, is_edited, row_in
 from decoding.kernels.randomness import BLOCK_SIZE, MARGIN, TOKEN_HIGH, TOKEN_LOW
 
@@ -59,6 +66,8 @@ _ALL_WORDS = 4294967296.0
 _LEAST_WEIGHT = np.float32(2.4e-38)
 """A little above the weight that stands for all that are smaller."""
 _FLOAT32_MOST = 3.4028234663852886e38
+_DENSE = 4
+"""More rivals among 32 tokens are listed only after a look at the words of all 32."""
 _MANY = 64
 """So many rivals are compared before more of them are listed: a better score leaves fewer."""
 NOISELESS = 1e18
@@ -80,6 +89,19 @@ def coin(position: Any, domain: Any, seed: Any) -> Any:
     return uniform_of(high, low)
 
 
+@inlined
+def _reach_of(score: Any, logit: Any) -> Any:
+    """Above which no exponential of a token with a logit lets its score reach another's, or more.
+
+    A score is rounded to the units of its size, which at 10¹⁵ are an eighth; so is what ties.
+    """
+    gap = score - logit - 1e-9 - abs(score) * 1e-15
+    # As eʸ ≥ (1 + y / 8)⁸ for y > 0.
+    power = (1.0 + max(gap, 0.0) / 8.0) ** 2
+    power *= power
+    return 1.0 / (power * power) if gap > 0.0 else np.inf
+
+
 @compiled
 def _best_of(step: Any, count: Any, seed: Any, best: Any, score: Any, logit: Any) -> Any:
     """The best token so far, or that of `count` rivals whose score is higher; score and logit.
@@ -94,12 +116,7 @@ def _best_of(step: Any, count: Any, seed: Any, best: Any, score: Any, logit: Any
         words_of_tokens(ids, start, np.uint64(position), _HIGH, seed, words)
     for rank in range(count):
         least = shares[rank] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
-        # A score is rounded to the units of its size, which at 10¹⁵ are an eighth; so is what ties.
-        gap = score - bounds[rank] - 1e-9 - abs(score) * 1e-15
-        # As eʸ ≥ (1 + y / 8)⁸ for y > 0.
-        power = (1.0 + gap / 8.0) ** 2
-        power *= power
-        if gap > 0.0 and least * power * power > 1.0:
+        if least > _reach_of(score, bounds[rank]):
             continue
         token_id = np.int64(ids[rank])
         own = bounds[rank] if step.state.compact else final_at(step, token_id)
@@ -168,7 +185,7 @@ def greedy_candidate(step: Any) -> Any:
 
 
 @compiled
-def _add_rivals(step: Any, block: Any, score: Any, count: Any) -> Any:
+def _add_rivals(step: Any, block: Any, score: Any, count: Any, seed: Any) -> Any:
     """Append the tokens of a block, but for its lead, that may reach a score; the new count.
 
     Some that do not reach it by a rounding's worth are among them.
@@ -186,8 +203,12 @@ def _add_rivals(step: Any, block: Any, score: Any, count: Any) -> Any:
     else:
         least = min(max(bound * step.state.temperature, -_FLOAT32_MOST), _FLOAT32_MOST)
         masks_between(row, start, start + BLOCK, as_real(row, least), np.inf, words)
+    limit, at = (_reach_of(score, top) - share) * _ALL_WORDS, np.uint64(len(step.history))
+    least = np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit))
     for first in range(start, start + BLOCK, 32):
         able = np.uint32(words[(first - start) // 32])
+        if bit_count(able) > _DENSE:
+            able = np.uint32(able & ~mask_below(first, at, _HIGH, seed, least))
         while able != 0:
             token_id = first + trailing_zeros(able)
             able = np.uint32(able & np.uint32(able - np.uint32(1)))
@@ -282,7 +303,7 @@ def draw_from_row(step: Any, seed: Any) -> Any:
         block = likeliest if turn < 0 else turn
         bound = tops[block] + (noises[block] + MARGIN)
         if bound >= score and bound > -np.inf and turn != likeliest:
-            count = _add_rivals(step, block, score, count)
+            count = _add_rivals(step, block, score, count, seed)
         if turn < 0 or count >= _MANY or turn == blocks - 1:
             best, score, logit = _best_of(step, count, seed, best, score, logit)
             count = 0

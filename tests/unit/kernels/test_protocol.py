@@ -45,4 +45,4 @@ def test_entries_of_the_likeliest_tokens_are_unpacked_as_numpy_lists_them() -> N
     top = np.frombuffer(generator.bytes(40 * TOP.itemsize), TOP)
     finite = top[np.isfinite(top["raw_logprob"]) & np.isfinite(top["processed_logprob"])]
     assert len(finite) > 20
-    assert list(tuples_of_top(finite[3:].data)) == finite[3:].tolist()
+    assert list(tuples_of_top(finite[3:])) == finite[3:].tolist()
