@@ -42,7 +42,7 @@ def prompts(count: int) -> list[list[int]]:
 
 
 def answer(model: LanguageModel, batch: int) -> tuple[float, list[list[int]]]:
-    """Seconds a step while all of a batch decode, the least; and everyone's tokens."""
+    """The fewest seconds per step while a whole batch decodes, and each request's tokens."""
     engine = Engine(model, prefill_chunk=None)
     asked = GenerationParameters(max_new_tokens=NEW_TOKENS)
     generations = [engine.submit(Request(prompt, asked)) for prompt in prompts(batch)]

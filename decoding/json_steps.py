@@ -1,4 +1,4 @@
-"""JSON of any size, read and written in steps that each take little time.
+"""Reads and writes JSON in plain calls during which other Python threads get their turn.
 
 A call of `json` keeps all other threads of Python waiting until it is done, for 10 ms where a text
 has a million characters. What is here calls a Python function for every object and array of a long

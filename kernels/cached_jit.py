@@ -1,4 +1,4 @@
-"""`cached_jit`: a function compiled by Numba at its first use, with Numba's own cache on disk."""
+"""`cached_jit`: the function that a loader returns, compiled by Numba and cached on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def cached_jit(load: Callable[[], Callable[..., None]]) -> Callable[..., None] | None:
-    """Compile a function and cache its machine code on disk where that is possible.
+    """Compile what `load` returns by Numba at its first call; None where Numba is missing.
 
     load: returns the function; may raise ImportError.
 

@@ -1,4 +1,4 @@
-"""`apply_mask`: sets NumPy or torch logits to −inf where a packed grammar mask has bit 0."""
+"""`apply_mask`: NumPy or torch logits with −inf where a packed grammar mask has bit 0."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def keep_window_of(step: Any, count: Any) -> Any:
 
 @compiled
 def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: Any) -> Any:
-    """List a set that holds the k largest logits and every tie with the k-th; its size, and NaN.
+    """List a set with the k largest logits and ties; its size; NaN, or the k-th if partial.
 
     Where too many tie with the k-th: how many larger ones are listed, and the k-th. −1 and NaN
     where neither can be found. counts_ties: whether `final.count_ties` comes next.

@@ -59,7 +59,7 @@ def row_in(step: Any) -> Any:
 
 @compiled
 def begin(step: Any, row: Any, maxima: Any, largest: Any) -> Any:
-    """A dense row as it is stored, before the instruction at `state.index`."""
+    """Make the state that of a row as it is stored: dense, unedited, and all of it kept."""
     state = step.state
     state.outcome, state.compact, state.count = DONE, False, 0
     state.address, state.format, state.width = row.address, row.format, row.width
@@ -128,7 +128,7 @@ def is_kept(step: Any, logit: Any, token_id: Any) -> Any:
 
 @inlined
 def is_edited(step: Any) -> Any:
-    """Whether a dense row has logits that are not stored ones by its temperature."""
+    """Whether a dense row has logits other than its stored ones divided by its temperature."""
     return step.state.count > 0 or step.state.masked
 
 

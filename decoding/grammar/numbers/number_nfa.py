@@ -1,4 +1,4 @@
-"""Builds the automaton of the JSON texts of a set of numbers."""
+"""Builds a byte automaton of JSON texts, though not all, of the numbers in given ranges."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ZERO_DIGIT = ord("0")
 
 @remembered(2048)
 def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
-    r"""Return the automaton, over bytes, of the JSON texts of the numbers in any of the ranges.
+    r"""Return a byte automaton of JSON texts, though not all, of the numbers in the ranges.
 
     Every text it accepts has an exact value in one of the ranges; not every text of a member is
     accepted. Without bounds and steps these are all numbers with an exponent of at most two digits,

@@ -1,4 +1,4 @@
-"""Lists the bytes of token ids, and tells which have any, for adapters of other engines."""
+"""Lists the bytes of every token id for adapters of other engines; tells if an id has any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Narrows or refuses array shapes with `uniqueItems` until token masks can enforce them."""
+"""Rewrites array shapes with `uniqueItems` so that token masks can enforce it, or refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the checks of vLLM's top-k and top-p in torch."""
+"""Makes the checks of vLLM's PyTorch functions for top-k and top-p, as `Trial`s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the JSON of OpenAI's responses: whole bodies, and the chunks of streams."""
+"""Builds OpenAI's responses: whole bodies as dicts, chunks of streams as `data:` events."""
 
 from __future__ import annotations
 
