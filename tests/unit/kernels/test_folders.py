@@ -150,12 +150,12 @@ def test_kernels_are_read_where_nothing_can_be_written(
 def test_machine_code_that_cannot_be_kept_serves_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from numba.core.caching import IndexDataCacheFile
+    caching = pytest.importorskip("numba.core.caching")
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(IndexDataCacheFile, "save", fail)
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", fail)
     entry = Entry(copy_twins.function, {"nogil": True})
     with pytest.warns(RuntimeWarning, match="are not kept: .*No space left"):
         entry.load(tmp_path)

@@ -140,7 +140,7 @@ def test_a_cold_process_draws_at_once_and_then_switches(tmp_path: Path) -> None:
     cache = {"DECODING_CACHE": str(tmp_path), "DECODING_COMPILE": "aside"}
     assert in_a_fresh_process(COLD, **cache).split() == ["numpy", "numba", "True"]
     [kept] = (tmp_path / "kernels").iterdir()
-    assert (kept / "step_rows.done").exists()
+    assert (kept / "step_rows.sha256").exists()
     before = sorted(path.name for path in kept.rglob("*.nbc"))
     assert in_a_fresh_process(COLD, **cache).split() == ["numpy", "numba", "True"]
     assert sorted(path.name for path in kept.rglob("*.nbc")) == before, "nothing is compiled twice"
