@@ -19,7 +19,7 @@ lint:
 # The plug-in of schemathesis takes a second to import, and no quick test is its.
 QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model and not nightly"
 # Some units are among the laws so that the lanes take about the same time.
-LAWS = conformance differential fuzz golden property statistical unit/audit unit/testing
+LAWS = differential property statistical unit/audit unit/testing
 PROCESSES = adapters packaging unit/chat unit/cli unit/engine unit/kernels unit/server
 # The plug-in of logs goes through hundreds of loggers six times a test: it is where tests read logs.
 NO_LOGS = -p no:logging
@@ -30,7 +30,7 @@ laws:
 processes:
 	$(QUICK) $(PROCESSES:%=tests/%)
 
-# The units that are in no other lane.
+# What is in no other lane.
 examples:
 	$(QUICK) $(NO_LOGS) $(LAWS:%=--ignore tests/%) $(PROCESSES:%=--ignore tests/%)
 
