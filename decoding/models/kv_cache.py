@@ -14,6 +14,7 @@ PagedAttention", arXiv:2309.06180.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -172,11 +173,19 @@ class PagedCache:
         return self._unused - 1
 
     def storage(self) -> Tensor:
-        """`(layers, pages, PAGE_TOKENS, 2, kv_heads, head_dim)`: keys, then values."""
+        """`(layers, pages, PAGE_TOKENS, 2, kv_heads, head_dim)`: keys, then values.
+
+        Raises:
+            CapacityError: there is no memory for all pages.
+        """
         if self._storage is None:
             layers, kv_heads, head_dim = self._shape
             shape = (layers, self._page_count + 1, PAGE_TOKENS, 2, kv_heads, head_dim)
-            self._storage = _zeros(shape, self._dtype, self._device)
+            try:
+                self._storage = _zeros(shape, self._dtype, self._device)
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                wanted = self._page_count * PAGE_TOKENS
+                raise CapacityError(wanted, 0, "fit into memory") from error
         return self._storage
 
     def _used(self) -> set[int]:
@@ -197,17 +206,17 @@ def default_capacity(context_length: int, token_bytes: int, device: torch.device
 
     token_bytes: what the keys and values of one token take.
     """
-    room = _available_memory(device) // 2 // token_bytes
+    room = int(_available_memory(device) // 2 // token_bytes)
     return max(PAGE_TOKENS, min(_DEFAULT_CONTEXTS * context_length, room))
 
 
-def _available_memory(device: torch.device) -> int:
+def _available_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         for line in Path("/proc/meminfo").read_text("ascii").splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+                return min(int(line.split()[1]) * 1024, _left_to_process())
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (OSError, ValueError, AttributeError):
         return _UNKNOWN_MEMORY
@@ -225,6 +234,17 @@ def _pages_for(tokens: int) -> int:
 def _copies(state: CachedSequence) -> int:
     """How many pages are copied before the sequence grows: one, or none."""
     return int(state.shares_last and state.length % PAGE_TOKENS > 0)
+
+
+def _left_to_process() -> float:
+    """The bytes that Linux lets this process take beside those that it has; infinity: no limit."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    return max(0, limit - pages * resource.getpagesize())
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

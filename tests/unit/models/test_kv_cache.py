@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import pickle
 import random
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -261,3 +263,39 @@ def test_pages_that_were_never_used_take_no_memory() -> None:
     assert cache.free_tokens == cache.capacity_tokens == 2**36
     with pytest.raises(CapacityError):
         cache.reserve([cache.start()], [2**36 + 1])
+
+
+def huge(tokens: int) -> PagedCache:
+    return PagedCache(
+        layers=1, kv_heads=1, head_dim=4, capacity_tokens=tokens, dtype=torch.float32,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+def test_pages_that_no_memory_holds_are_a_typed_error() -> None:
+    cache = huge(1 << 50)
+    state = cache.start()
+    for _ in range(2):
+        with pytest.raises(CapacityError, match="0 fit into memory"):
+            cache.reserve([state], [3])
+    assert state.pages == []
+
+
+LIMITED = """
+import resource
+import torch
+from pathlib import Path
+from decoding.models.kv_cache import default_capacity
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (1 << 28)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+print(default_capacity(1 << 40, 64, torch.device("cpu")) * 64)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory elsewhere")
+def test_the_default_is_bounded_by_what_the_process_may_take() -> None:
+    command = [sys.executable, "-c", LIMITED]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert 1 << 25 < int(done.stdout) <= 1 << 27, done.stderr
