@@ -62,4 +62,4 @@ format:
 
 # Small errors in a copy of the code, each of which some quick test must find: an hour.
 mutants:
-	$(BIN)python tests/mutants/run.py --json build/mutants.json
+	$(BIN)python tests/mutants/run.py
