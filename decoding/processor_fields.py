@@ -60,6 +60,7 @@ class ProcessorFields:
         [0, 1].
     p_less: keep tokens of P ≥ Σ P². A bool.
     tfs_z: cut where sorted P stops bending; 1 is neutral. A number in [0, 1].
+    min_k_tau: cut at the steepest drop of L. A finite number >= 0.
     xtc_probability: how often to remove the top choices; 0 is neutral. A number in [0, 1].
     xtc_threshold: from which probability they are (default: 0.1). A number in [0, 1].
     mirostat: hold the surprise at a target, by version 1 or 2; 0 is neutral. 0, 1 or 2.
@@ -106,6 +107,7 @@ class ProcessorFields:
     top_a: float | None = None
     p_less: bool = False
     tfs_z: float | None = None
+    min_k_tau: float | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
     mirostat: int | None = None

@@ -26,6 +26,7 @@ from decoding.processors.length import ForcedFirstToken as ForcedFirstToken
 from decoding.processors.length import ForcedLastToken as ForcedLastToken
 from decoding.processors.length import MinTokens as MinTokens
 from decoding.processors.logit_bias import LogitBias as LogitBias
+from decoding.processors.min_k import MinK as MinK
 from decoding.processors.min_p import MinP as MinP
 from decoding.processors.mirostat import Mirostat1 as Mirostat1
 from decoding.processors.mirostat import Mirostat2 as Mirostat2
