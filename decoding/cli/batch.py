@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,9 +96,12 @@ def _lines_of(source: str) -> list[bytes]:
     """
     lines: list[bytes] = []
     with open_to_read(source) as stream:
-        while line := stream.readline(MOST_BYTES + 1):
+        for number in count(1):
+            line = stream.readline(MOST_BYTES + 1)
+            if not line:
+                break
             if len(line) > MOST_BYTES:
-                place = f"{source}, line {len(lines) + 1}"
+                place = f"{source}, line {number}"
                 raise ParameterError(place, line[:80], f"a line of at most {MOST_BYTES} bytes")
             if line.strip():
                 lines.append(line.rstrip(b"\r\n"))
@@ -108,7 +112,7 @@ def _lines_of(source: str) -> list[bytes]:
 def _written(
     target: BinaryIO, name: str, lines: Sequence[bytes], settings: Settings
 ) -> list[bytes]:
-    """The results that a run before has written; a line that it has not finished is cut off.
+    """Read the results of an earlier run from the output; truncate a line that was not finished.
 
     Raises:
         ParameterError: a line is no result of its row with these flags and this model.
@@ -139,7 +143,7 @@ def _refusal(target: str, index: int, line: bytes) -> ParameterError:
 def _results(
     model: LanguageModel, lines: Sequence[bytes], settings: Settings, done: int
 ) -> Iterator[tuple[int, bytes]]:
-    """The index and the result of each row from the group on in which the first new row is.
+    """Yield index and result of each row, from the group on that holds the first unwritten row.
 
     The logits of a row may depend, in their last digits, on the rows that run beside it. So rows
     run in groups that are the same in every run, and one that was interrupted is run again.

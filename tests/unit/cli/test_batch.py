@@ -330,3 +330,14 @@ def test_a_run_that_is_killed_twice_gives_the_same_bytes(tmp_path: Path) -> None
             stream.write(whole.splitlines(keepends=True)[-1][:40])
     subprocess.run(command("killed"), check=True, timeout=300)
     assert target.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("model")
+def test_a_line_that_is_too_long_is_named_by_its_number_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("decoding.cli.batch.MOST_BYTES", 20)
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b'{"inputs": "a"}\n\n\n' + b"x" * 21 + b"\n")
+    assert code_of(["batch", str(source), str(tmp_path / "out.jsonl")]) == 2
+    assert "line 4 must be a line of at most 20 bytes" in capsys.readouterr().err
