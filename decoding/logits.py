@@ -104,6 +104,6 @@ def _stored_formats() -> dict[Anything, Anything]:
 
 
 def _viewed(tensor: Rows, bits: Anything) -> NDArray[Any]:
-    """The memory of a tensor on the host; raises where it has none of its own."""
+    """A host tensor's memory as a NumPy array; raises where torch has no plain memory for it."""
     array: NDArray[Any] = (tensor if bits is None else tensor.view(bits)).numpy()
     return array

@@ -63,5 +63,5 @@ def constructor_of(kind: Callable[_Arguments, _Record]) -> Callable[_Arguments, 
 
 
 def _parameter(item: Field[Any]) -> str:
-    """A field as a parameter of a function that knows its default by a name."""
+    """The source text of a dataclass field as a parameter, its default being the name `_FIELD`."""
     return item.name if item.default is MISSING else f"{item.name}=_{item.name}"

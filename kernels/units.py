@@ -47,7 +47,7 @@ class Unit:
         made.replace(self._note(folder))
 
     def check(self, folder: Path) -> None:
-        """Check that the unit's files are those that were written.
+        """Compare the unit's files of machine code with the digest that was kept with them.
 
         Nothing else would notice: machine code with one wrong bit is machine code.
 

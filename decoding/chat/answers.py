@@ -184,7 +184,7 @@ def _calls(
 
 
 def _of_tool(error: GrammarError, calls: Calls) -> GrammarError:
-    """An error in the schema of calls as one in a tool's own schema, where that is known."""
+    """Reword an error in the schema of all calls: it names the tool and a place in its schema."""
     found = _ARGUMENTS.match(error.where)
     if found is None:
         return error
@@ -196,7 +196,7 @@ def _of_tool(error: GrammarError, calls: Calls) -> GrammarError:
 
 
 _ARGUMENTS = re.compile(r"(?:/items)?(?:/anyOf/(\d+))?/properties/(?:arguments|parameters)(?=/|$)")
-"""Where `call_schema` has the schema of a tool's arguments."""
+"""JSON Pointers in the result of `call_schema` below which a tool's own schema stands."""
 
 
 def _with_thinking(spans: _Spans, thinking: Thinking, body: list[int]) -> list[int]:

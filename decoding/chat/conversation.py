@@ -1,4 +1,4 @@
-"""`Conversation`: the messages of a chat request as a model's chat template is given them."""
+"""`Conversation`: a chat request's messages and tools, checked, to be rendered as a prompt."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Conversation:
     def _first_rendered(
         self, render: Callable[[Sequence[Mapping[str, Any]]], _Rendered]
     ) -> _Rendered:
-        """What is rendered of the first of the forms of the messages that the template takes."""
+        """Render the first form of the messages that the chat template accepts without an error."""
         error: ChatTemplateError | None = None
         for messages in self._forms():
             try:
@@ -107,7 +107,7 @@ class Conversation:
         raise error
 
     def _forms(self) -> Iterator[Sequence[Mapping[str, Any]]]:
-        """The messages in the forms that templates want.
+        """Yield the messages in each form that some chat template wants, the usual one first.
 
         Most templates read the arguments of calls as objects, some as text; some want a content in
         every message, also beside calls.

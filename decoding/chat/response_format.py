@@ -67,7 +67,7 @@ def _schema(value: Mapping[str, Any]) -> Grammar:
 def _grammar(
     value: Mapping[str, Any], kind: str, content: object, path: str = "response_format.value"
 ) -> Grammar:
-    """The grammar of a kind, with the options that stand in a response format.
+    """Make the grammar of a response format, with the grammar options that stand in it.
 
     path: of the content, for errors.
     """

@@ -124,7 +124,7 @@ def read_tool_choice(
 
 
 def _allowed(allowed: object, tools: tuple[Tool, ...], *, several: bool) -> Calls:
-    """The calls of a choice of some tools."""
+    """Read a tool choice of the type `allowed_tools`: the tools, and whether to call one."""
     expected = 'an object with a `mode`, "auto" or "required", and a list of `tools`'
     legal = isinstance(allowed, Mapping) and allowed.get("mode") in ("auto", "required")
     listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
@@ -137,7 +137,7 @@ def _allowed(allowed: object, tools: tuple[Tool, ...], *, several: bool) -> Call
 
 
 def _named(choice: ToolChoice, tools: tuple[Tool, ...]) -> Tool:
-    """The tool that a choice names."""
+    """Find the tool that a tool choice names."""
     name: object = choice
     if not isinstance(choice, str):
         expected = '{"type": "function", "function": {"name": ...}}'

@@ -211,7 +211,7 @@ def _message(message: ChatMessage, key: str) -> dict[str, object]:
 
 
 def _line(index: int, key: str, row_id: object, said: Mapping[str, object]) -> bytes:
-    """A line of the output; its own key is a digest of the row's key and of what is said."""
+    """A line of the output, with a key that is a digest of the row, the settings and the result."""
     named = said if row_id is None else {"id": row_id, **said}
     digest = hashlib.sha256(key.encode() + _json({"index": index, **named})).hexdigest()[:16]
     return _json({"index": index, "key": digest, **named}) + b"\n"

@@ -135,7 +135,7 @@ def _deltas(stream: IO[bytes]) -> Iterator[ChatDelta]:
 
 
 def _of(value: object, kind: type[T]) -> T:
-    """A member of an event, or an empty one where it is null or absent."""
+    """Check the type of a member of an event; an empty value stands for null or an absent one."""
     if value is None:
         return kind()
     if not isinstance(value, kind):

@@ -205,7 +205,7 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def _recorded(target: str | None, make: Callable[[], Response]) -> Response:
-    """Make a response, and write its record to a file, which is opened before."""
+    """Return the response of `make`, with its record written to a file that is opened first."""
     if target is None:
         return make()
     with open_results("--record", target) as file:

@@ -152,7 +152,7 @@ def _help(flag: _Flag) -> str:
 
 
 def _variable(name: str) -> str | None:
-    """The variable of a setting's name, where somebody has set it for the server; empty is unset.
+    """The environment variable of a setting; None where it is empty or was not set for the server.
 
     Shells and container runtimes put the machine's own name into HOSTNAME. A server that took it
     for its address would not be found at 127.0.0.1.

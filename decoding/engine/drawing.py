@@ -26,7 +26,7 @@ class RunningBatch:
         self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
         self.width: int | None = None
-        """The width of logits that suits all sequences; None where that is to be checked."""
+        """The width of logits that every plan has; None where plans have to be compared."""
 
     def add(self, sequence: RunningSequence) -> bool:
         """Let a sequence join; end it, and return False, where it cannot be sampled."""
@@ -49,7 +49,7 @@ class RunningBatch:
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
         ended = [item for item in self.sequences if item.over]
-        self.remove(ended)
+        self.remove(set(ended))
         return ended
 
     def remove(self, sequences: Collection[RunningSequence]) -> None:

@@ -241,7 +241,7 @@ def _seen(
 
 
 def _fitted(share: Share, width: int, rows: Rows | None) -> list[PromptScore] | None:
-    """Fit a plan to the width of the logits; the scores of tokens that rows tell.
+    """Fit a request's plan to the width of the logits; return its prompt tokens' logprobs.
 
     rows: the logits after each token of the share, where the request wants to see them.
     Returns None where that ends the request.

@@ -102,7 +102,7 @@ def _any_of(characters: dict[str, int]) -> re.Pattern[str]:
 
 
 _EMPTY = _Automaton.of(())
-"""Most sequences have no stop string: they share it, and it stays in the processor's cache."""
+"""The automaton of no stop string, shared by the many sequences that have none."""
 
 
 @dataclass(frozen=True, slots=True)

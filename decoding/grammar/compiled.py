@@ -91,7 +91,7 @@ class CompiledGrammar:
 
 
 Recipe: TypeAlias = "partial[CompiledGrammar]"
-"""The call that compiled a grammar; a pickle of it shares its machine with others."""
+"""A call that compiles a grammar again; pickled together, grammars share their machine."""
 
 
 class _Current:

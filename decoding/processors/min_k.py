@@ -1,4 +1,4 @@
-"""Min-k sampling: a truncation at the steepest drop of the sorted logits, early drops first."""
+"""Min-k sampling: truncation at the steepest drop of the sorted logits, weighted by 1 / rank."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class MirostatState:
 
 
 class _Mirostat(ABC):
-    """What both versions share: the state, how it moves, and the settings of that."""
+    """Base of both Mirostat processors: checks τ and η, starts μ and moves it by each token."""
 
     __slots__ = ()
     mirostat_tau: float

@@ -34,7 +34,7 @@ _OPENAI_TYPES = {
     503: "server_error",
 }
 _FIELD = re.compile(r"^([\w.\[\]]+) (?:must|cannot) be |`(\w+)`|type: ([\w.\[\]]+): ")
-"""The field that a text is about: in the library's words, in TGI's rules, in serde's."""
+"""Matches the field that an error text names, as this library, TGI's rules and serde word it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901
 
 
 def _grammar_of(error: GrammarError) -> str:
-    """The field of a request in which a grammar is wrong."""
+    """The request field to blame for a grammar error: `tools` or `grammar`."""
     return "tools" if error.where.startswith("tool ") else "grammar"
 
 

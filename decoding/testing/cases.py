@@ -231,17 +231,17 @@ def aimed(
 
 
 class Choices(Protocol):
-    """What rows are drawn with: a NumPy generator, or choices that Hypothesis shrinks."""
+    """Protocol: the random choices by which a row of logits is made, of NumPy or of Hypothesis."""
 
     @property
     def generator(self) -> np.random.Generator:
-        """A generator for what has no simplest value."""
+        """A NumPy generator, for values that Hypothesis need not shrink, such as normal draws."""
 
     def pick(self, values: Sequence[float]) -> float:
-        """One of some values, the simplest first."""
+        """Choose one of some values, of which the simplest stands first."""
 
     def between(self, low: float, high: float) -> float:
-        """A number within bounds."""
+        """Choose a number from `low` to `high`."""
 
     def below(self, limit: int, size: int) -> NDArray[np.int64]:
         """`size` integers in [0, limit)."""
@@ -249,16 +249,16 @@ class Choices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The `Choices` of a NumPy generator."""
+    """`Choices` that are drawn at random from a NumPy generator."""
 
     generator: np.random.Generator
 
     def pick(self, values: Sequence[float]) -> float:
-        """One of some values."""
+        """Choose one of some values, each with the same probability."""
         return float(self.generator.choice(values))
 
     def between(self, low: float, high: float) -> float:
-        """A number within bounds, uniform."""
+        """Draw a uniform number from `low` to `high`."""
         return float(self.generator.uniform(low, high))
 
     def below(self, limit: int, size: int) -> NDArray[np.int64]:

@@ -32,9 +32,9 @@ Perturb: TypeAlias = Callable[[Row, Words], Row]
 _BITS = 64
 _TOP = np.float64(2.0**_BITS)
 _GRID = 2**16
-"""Numbers that are fed to a sampler that takes one."""
+"""How many uniform numbers `law_of_inverse` feeds to a sampler that takes one per row."""
 _NODES, _FED_BITS = 128, 52
-"""Points of the quadrature, and bits of a threshold, of a sampler that takes one for each logit."""
+"""Quadrature points of `law_of_race`, and the steps by which it bisects each threshold."""
 
 
 def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:

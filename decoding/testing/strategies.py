@@ -183,7 +183,7 @@ def pipelines(vocab_size: int, max_length: int = 6) -> st.SearchStrategy[Pipelin
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The `Choices` that Hypothesis makes, and shrinks."""
+    """`Choices` that are drawn from Hypothesis, which shrinks them."""
 
     draw: st.DrawFn
 

@@ -24,7 +24,7 @@ Definition = Callable[[Row, History], Row]
 """What a claim makes of a row `(vocab,)` float64 and its history, a batch of one."""
 
 _MOVES = 8
-"""Random directions in which a row is moved, besides those that change its support."""
+"""How many random directions, beside fixed ones, `DefinitionJudge` moves a row in."""
 
 
 @dataclass(frozen=True, slots=True)

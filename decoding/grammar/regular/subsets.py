@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import reduce
 from itertools import groupby
+from typing import TypeGuard
 
 import numpy as np
 
@@ -154,14 +155,14 @@ def _joined(expression: Expression, encoder: Symbols) -> Nfa:
                 return Product(expression, encoder).automaton()
             return _wide(expression, encoder)
     except GrammarLimitError:
-        if not isinstance(expression, Both) or not _is_of_plain_parts(expression):
+        if not _is_of_plain_parts(expression):
             raise
     first, *others = (build_over(encoder, part) for part in expression.parts)
     return reduce(paired, others, first)
 
 
-def _is_of_plain_parts(expression: Expression) -> bool:
-    """Whether it is an intersection of languages without logic, whose automata can be paired."""
+def _is_of_plain_parts(expression: Expression) -> TypeGuard[Both]:
+    """Whether an expression is an intersection of plain languages, whose automata can be paired."""
     return isinstance(expression, Both) and not any(map(operations.has_logic, expression.parts))
 
 

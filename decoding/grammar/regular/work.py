@@ -22,7 +22,7 @@ STEPS_A_SECOND = 200_000
 """Steps of work that a limit of one second allows."""
 
 ATTEMPT_STEPS = STEPS_A_SECOND
-"""Steps that the first of two ways to an answer may take."""
+"""Most steps of work of a first try at an answer, where another method can find it too."""
 
 WORK_SECONDS = 5.0
 """Work that compiling a regex, a list of texts or a context-free grammar may take."""
@@ -75,7 +75,7 @@ def counting(work: Work) -> Iterator[None]:
 
 @contextmanager
 def attempt(*, has_other_way: bool = True) -> Iterator[None]:
-    """Context manager: inside it a way to an answer may take `ATTEMPT_STEPS` steps.
+    """Context manager: limit a first try at an answer to `ATTEMPT_STEPS` steps of work.
 
     Beyond them `GrammarLimitError` says that the other way is to be tried. The number is the same
     whatever was counted before, so that remembered answers do not depend on that either.

@@ -118,7 +118,7 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
 
 
 def _prompt_of(response: Response, handle: AsyncGeneration) -> Response:
-    """A response that shows no generated token."""
+    """The response with the prompt alone: its text and its tokens, and no generated token."""
     details = replace(response.details, tokens=(), top_tokens=())
     text = handle.generation.plan.prompt_text
     return replace(response, generated_text=text, details=details)

@@ -91,7 +91,7 @@ def completion_logprobs(
 def _alternatives(
     token: Token | PrefillToken, top: Sequence[TopToken], most: int
 ) -> dict[str, float] | None:
-    """The logprobs of the likeliest tokens and of the token itself; None where it has none."""
+    """Logprobs by text of the likeliest tokens and the token itself; None where it has none."""
     if token.logprob is None:
         return None
     found: dict[str, float] = {}
