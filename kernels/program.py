@@ -139,16 +139,18 @@ class Program(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch's program, and each row's seed, greedy flag and number of top tokens to list.
+    """A batch's program, and how each row draws and is described.
 
     Row r draws greedily where `greedy[r]`, else with the noise of `seeds[r]`; `top_n[r]` of its
-    likeliest tokens are described.
+    likeliest tokens are described. raw: whether a row's description has what is about the row as
+    the model gave it, raw logprobs and rank; True for all rows. A kernel may compute it anyway.
     """
 
     program: Program
     seeds: NDArray[np.uint64]
     greedy: NDArray[np.bool_]
     top_n: NDArray[np.int64]
+    raw: NDArray[np.bool_] | bool = True
 
 
 class Term(NamedTuple):

@@ -36,7 +36,7 @@ ROW = np.dtype(
 )
 """A row's outcome. Where its status is not `OK` only the fault counts; where no description was
 asked for, only the token id. Logprobs are natural: `raw` of the row as the model gave it,
-`processed` of what the program left."""
+`processed` of what the program left. See `hide_raw` for rows that ask for less."""
 
 TOP = np.dtype(
     [("token_id", np.int64), ("raw_logprob", np.float64), ("processed_logprob", np.float64)]
@@ -57,6 +57,18 @@ class StepResult(NamedTuple):
     """`(batch,)` of `ROW`."""
     top: NDArray[Any]
     """Of `TOP`: row r's are `top_count` from `top_start` on, most likely first, then by id."""
+
+
+def hide_raw(result: StepResult, asked: NDArray[np.bool_] | bool) -> None:
+    """Write NaN for the raw logprobs, and 0 for the ranks, of rows that did not ask for them."""
+    if asked is True:
+        return
+    rows = result.rows
+    hidden = np.flatnonzero(~asked)
+    rows["raw_logprob"][hidden], rows["rank"][hidden] = np.nan, 0
+    for row in hidden[rows["top_count"][hidden] > 0].tolist():
+        start, count = rows["top_start"][row], rows["top_count"][row]
+        result.top["raw_logprob"][start : start + count] = np.nan
 
 
 def top_capacity(top_n: int) -> int:

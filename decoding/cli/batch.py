@@ -164,7 +164,7 @@ def _answers(
     for index, line in lines:
         try:
             read = read_row(index, line, model, settings)
-            waiting.append((read, line, engine.submit(read.request)))
+            waiting.append((read, line, engine.submit(replace(read.request, raw=False))))
         except DecodingError as error:
             waiting.append((error_line(index, line, settings, error), line, None))
     if any(isinstance(row, Row) and row.shows_logprobs for row, *_ in waiting):

@@ -22,8 +22,11 @@ def write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[in
     logits: `(len(token_ids), vocab)`, each row what the model says before that token. Raw logprobs
     and ranks are its; the processed logprob is 0 of a support of one. Feedbacks do not see them.
     """
-    top_n = sequence.sampler.top_n
-    samplers = [Sampler(chain(AllowedTokens((token_id,))), top_n=top_n) for token_id in token_ids]
+    own = sequence.sampler
+    samplers = [
+        Sampler(chain(AllowedTokens((token_id,))), top_n=own.top_n, raw=own.raw)
+        for token_id in token_ids
+    ]
     for outcome in sample(logits, History.empty(len(samplers)), samplers):
         if sequence.over:
             break

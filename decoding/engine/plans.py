@@ -84,7 +84,7 @@ def fit(work: Plan, width: int) -> Plan:
     mask = None if work.padding is None else work.padding.mask(width)
     samplers = [
         # A kernel has room for as many described tokens as are asked for.
-        Sampler(_masked(item.pipeline, mask), item.seed, min(item.top_n, width))
+        replace(item, pipeline=_masked(item.pipeline, mask), top_n=min(item.top_n, width))
         for item in work.samplers
     ]
     return replace(work, width=width, samplers=tuple(samplers))

@@ -40,6 +40,7 @@ class Request:
         `decoding.parameters.is_sampling`.
     keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
     grammar: a compiled grammar over the model's vocabulary, in the place of one in the parameters.
+    raw: whether tokens come with raw logprobs and ranks; see `Sampler`.
     """
 
     inputs: Inputs
@@ -47,11 +48,13 @@ class Request:
     pipeline: Pipeline | Processor | None = None
     keep_stop: bool = True
     grammar: TokenGrammar | None = None
+    raw: bool = True
 
     def __post_init__(self) -> None:
         legal = isinstance(self.parameters, GenerationParameters)
         require("parameters", self.parameters, legal, "GenerationParameters")
         require("keep_stop", self.keep_stop, isinstance(self.keep_stop, bool), "a bool")
+        require("raw", self.raw, isinstance(self.raw, bool), "a bool")
         if self.grammar is not None:
             require("grammar", self.grammar, hasattr(self.grammar, "matcher"), "a TokenGrammar")
             given = self.parameters.grammar
@@ -83,6 +86,7 @@ def plan(request: Request, model: LanguageModel) -> Plan:
             _pipeline(parameters, pipeline, model, mask, own_seed or 0),
             own_seed,
             parameters.top_n_tokens or 0,
+            request.raw,
         )
         for own_seed in _seeds(parameters, pipeline)
     )

@@ -26,7 +26,7 @@ from decoding.errors import (
 )
 from decoding.history import History, checked_row
 from decoding.kernels.backends import Backend
-from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult, hide_raw
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
 from decoding.sampling.backends import Execution, OpenKernels, fastest, named, on_host
@@ -284,6 +284,8 @@ class BatchSampler:
             history.prompt_lengths,
             describe=describe,
         )
+        if describe:
+            hide_raw(result, ready.batch.raw)
         return result, {**maskless, **failed} if maskless else failed, ready
 
     def _take_ready(

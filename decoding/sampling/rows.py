@@ -80,6 +80,7 @@ class ReadyRows:
             np.zeros(0, np.bool_),
             np.zeros(0, np.int64),
         )
+        self._raw = np.zeros(0, np.bool_)
         self._stages: dict[BatchRow, Stages] = {}
         self.take(())
 
@@ -92,6 +93,7 @@ class ReadyRows:
         kept = min(size, len(before))
         fresh = [index for index in range(kept) if rows[index] is not before[index]]
         fresh += range(kept, size)
+        self._raw = _resized(self._raw, size)
         self.batch = Batch(
             self.programs.program,
             _resized(known.seeds, size),
@@ -103,6 +105,9 @@ class ReadyRows:
             self.batch.seeds[index] = sampler.seed or 0
             self.batch.greedy[index] = sampler.seed is None
             self.batch.top_n[index] = sampler.top_n
+            self._raw[index] = sampler.raw
+        if not self._raw.all():
+            self.batch = self.batch._replace(raw=self._raw)
         self._stages = {
             row: self._stages.get(row) or Stages(row.before, self._backend)
             for row in rows

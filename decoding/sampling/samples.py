@@ -32,17 +32,21 @@ class Sampler:
     lowest id.
     top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
     32 beyond n the lowest ids.
+    raw: whether to compute raw logprobs and rank, for which every logit's exponential is summed.
+    Without, a sample has NaN and 0 there; tokens and all else are the same.
     """
 
     pipeline: Pipeline = chain()
     seed: int | None = None
     top_n: int = 0
+    raw: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
         if self.seed is not None:
             check_integer(self, "seed", 0, SEED_RANGE - 1, "None or in [0, 2**64)")
         check_integer(self, "top_n", 0)
+        require("raw", self.raw, isinstance(self.raw, bool), "True or False")
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
@@ -62,9 +66,9 @@ class Alternative:
 class Sample:
     """A drawn token and how likely it was.
 
-    raw_logprob: natural log-probability under the model's own logits.
+    raw_logprob: natural log-probability under the model's own logits; NaN where not asked for.
     processed_logprob: the same after the pipeline, over the kept support.
-    rank: 1 + the number of tokens with a strictly larger raw logit.
+    rank: 1 + the number of tokens with a strictly larger raw logit; 0 where not asked for.
     entropy: of the processed distribution, in nats.
     support_size: tokens the pipeline kept.
     top: the likeliest tokens after the pipeline, in order; ties by token id.

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -180,7 +180,8 @@ class Account:
             raise
 
     async def submit(self, request: Request, *, streams: bool) -> AsyncGeneration:
-        """Let the engine run a request for this account."""
+        """Let the engine run a request for this account; no route shows what is raw."""
+        request = replace(request, raw=False)
         new = self._has_new_grammar(request)
         began = time.monotonic()
         try:

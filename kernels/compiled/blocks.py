@@ -157,47 +157,84 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
     return [builder.select(is_nan, nan, top.reduce(_larger))]
 
 
-def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
+def _factors_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+    """The function that makes logits the factors of 2^((z − reference) · rate), and the gaps."""
     zero = stored.real(reference)
     rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
     return lambda values: exp2_of_product(gap_of(values, zero), rates, bounds)
 
 
+def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+    """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
+    factors_of = _factors_of(stored, reference, rate, lowest)
+
+    def weigh(values: Vector) -> tuple[Vector, Vector]:
+        value, power, gap = factors_of(values)
+        return value * power, gap
+
+    return weigh
+
+
+def _survey(
+    stored: Stored, start: Any, stop: Any, add: Any, size: int, block_max: Array
+) -> list[Any]:
+    """Write each block's largest logit; the `size` sums of `add(values, totals)`, which has them."""
+    builder = stored.builder
+    low, zero = filled(builder, stored.element, LANES, -_INF), filled(builder, FLOAT, LANES, 0.0)
+
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        found: list[Vector] = []
+        for values, (top, *sums) in zip(
+            stored.pair(index), (totals[: size + 1], totals[size + 1 :]), strict=True
+        ):
+            found += [values.larger(top), *add(values, sums)]
+        return found
+
+    def each_block(first: Any, totals: list[Vector]) -> list[Vector]:
+        end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
+        before = [low, *totals[:size], low, *totals[size:]]
+        found = loop(builder, first, end, 2 * LANES, before, body)
+        largest = found[0].larger(found[size + 1]).reduce(_larger)
+        if largest.type != DOUBLE:
+            largest = builder.fpext(largest, DOUBLE)
+        place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
+        block_max.store(place, splat(builder, largest, 1))
+        return [*found[1 : size + 1], *found[size + 2 :]]
+
+    sums = loop(builder, start, stop, BLOCK_SIZE, [zero] * (2 * size), each_block)
+    pairs = zip(sums[:size], sums[size:], strict=True)
+    return [(one + other).reduce(_plus) for one, other in pairs]
+
+
+@over_row(_SINGLE, _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
+def survey_total(
+    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
+) -> list[Any]:
+    """The first sum of `survey_sums` alone."""
+    factors_of = _factors_of(stored, reference, rate, lowest)
+
+    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
+        value, power, _ = factors_of(values)
+        return [value.multiply_add(power, sums[0])]
+
+    return _survey(stored, start, stop, add, 1, block_max)
+
+
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
-def survey_run(
+def survey_sums(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
     """The sums of `weigh_block`, NaN if any logit is; writes each block's largest.
 
     That goes into `block_max`, at the place of the block; a NaN is not looked at.
     """
-    builder = stored.builder
     weigh = _weights_of(stored, reference, rate, lowest)
-    low, zero = filled(builder, stored.element, LANES, -_INF), filled(builder, FLOAT, LANES, 0.0)
 
-    def add(values: Vector, totals: list[Vector]) -> list[Vector]:
+    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         weights, gap = weigh(values)
-        top, total, moment = totals
-        return [values.larger(top), total + weights, weights.multiply_add(gap, moment)]
+        return [sums[0] + weights, weights.multiply_add(gap, sums[1])]
 
-    def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        one, other = stored.pair(index)
-        return [*add(one, totals[:3]), *add(other, totals[3:])]
-
-    def each_block(first: Any, totals: list[Vector]) -> list[Vector]:
-        end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        before = [low, *totals[:2], low, *totals[2:]]
-        found = loop(builder, first, end, 2 * LANES, before, body)
-        largest = found[0].larger(found[3]).reduce(_larger)
-        if largest.type != DOUBLE:
-            largest = builder.fpext(largest, DOUBLE)
-        place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
-        block_max.store(place, splat(builder, largest, 1))
-        return [*found[1:3], *found[4:]]
-
-    sums = loop(builder, start, stop, BLOCK_SIZE, [zero] * 4, each_block)
-    return [(one + other).reduce(_plus) for one, other in zip(sums[:2], sums[2:], strict=True)]
+    return _survey(stored, start, stop, add, 2, block_max)
 
 
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)

@@ -65,7 +65,10 @@ def xtc_of_row(item: Any, step: Any) -> Any:
     """
     row, state, ids = row_in(step), step.state, step.memory.integers[IDS]
     largest = state.largest / state.temperature
-    bound = _bound(item.first, largest, sums_of(step)[0])
+    total = state.total
+    if state.sums_temperature != state.temperature:
+        total, _ = sums_of(step)
+    bound = _bound(item.first, largest, total)
     count = collect_reaching(step, step.memory.doubles[state.maxima], bound, bound, step.limit)
     if count < 0:
         return False

@@ -35,8 +35,8 @@ LEFT_TO_NUMPY = 3
 class Raw(NamedTuple):
     """A row as the model gave it.
 
-    row: a `Row`. block_max: its block maxima. largest: of its logits. total: Σ exp(z − largest), 1
-    where no description is asked for.
+    row: a `Row`. block_max: its block maxima. largest: of its logits. total: Σ exp(z − largest), NaN
+    where nothing raw is asked for.
     """
 
     row: Any
@@ -90,7 +90,12 @@ def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
     total, moment, support = state.kept_total, state.kept_moment, np.int64(state.support)
     if not wanted:
         total, moment = 1.0, 0.0
-    elif not is_cut(step) and not edited and state.sums_temperature == temperature:
+    elif (
+        not is_cut(step)
+        and not edited
+        and state.sums_temperature == temperature
+        and not np.isnan(state.moment)
+    ):
         total, moment = state.total, state.moment
         support = np.int64(count_between(row, lowest_finite(row), np.inf))
     elif np.isnan(total) and not edited and is_flat(step):
@@ -121,6 +126,9 @@ def finish(raw: Any, plan: Any, wanted: Any, outcome: Any, top: Any, step: Any) 
     if listed < 0:
         outcome.status = LEFT_TO_NUMPY
     elif wanted:
-        describe(raw, np.int64(outcome.token_id), outcome)
+        if plan.raw != 0:
+            describe(raw, np.int64(outcome.token_id), outcome)
+        else:
+            outcome.raw_logprob, outcome.rank = np.nan, 0
         if plan.top_n > 0:
             write_top(raw, largest, log_total, listed, plan.top_n, outcome, top, step.memory)

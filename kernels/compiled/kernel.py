@@ -122,6 +122,7 @@ class CompiledKernel:
             self._call[9], self._call[11] = _address(self._plans), _address(self._outcomes)
         plans = self._plans[:size]
         plans["seed"], plans["greedy"], plans["top_n"] = batch.seeds, batch.greedy, batch.top_n
+        plans["raw"] = batch.raw
         described = 1
         if batch.top_n.any():
             places = top_capacities(batch.top_n)

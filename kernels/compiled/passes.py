@@ -18,7 +18,8 @@ from decoding.kernels.compiled.blocks import (
     extremes_between,
     largest_value,
     spread_block,
-    survey_run,
+    survey_sums,
+    survey_total,
     weigh_block,
     weigh_block_between,
 )
@@ -138,8 +139,10 @@ def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
 
 
 @compiled
-def survey(row: Any, block_max: Any) -> Any:
+def survey(row: Any, block_max: Any, asks_moment: Any) -> Any:
     """The largest logit as in `scan`, and the sums of `weigh` relative to it, in one pass.
+
+    The second sum is NaN where it is not asked for, unless all logits may be equal.
 
     The sums are taken relative to a reference, the largest logit of some run, which is replaced
     where a logit exceeds it by more than 40.
@@ -151,7 +154,10 @@ def survey(row: Any, block_max: Any) -> Any:
         start, stop = stop, stop + run_from(row, stop)
         weight, first, top = np.float32(0.0), np.float32(0.0), -np.inf
         for _ in range(2):
-            weight, first = survey_run(row, start, stop, reference, rate, lowest, block_max)
+            if asks_moment:
+                weight, first = survey_sums(row, start, stop, reference, rate, lowest, block_max)
+            else:
+                weight = survey_total(row, start, stop, reference, rate, lowest, block_max)
             top = largest_of_run(block_max, start, stop)
             if known and top <= reference + 40.0:
                 break
@@ -173,7 +179,11 @@ def survey(row: Any, block_max: Any) -> Any:
     if known:
         moment = math.exp(change) * (moment + total * change)
         total *= math.exp(change)
-    return largest, total, moment
+    if asks_moment:
+        return largest, total, moment
+    if total >= 0.999 * row.width:
+        return largest, *weigh(row, largest, 1.0)
+    return largest, total, np.nan
 
 
 @compiled

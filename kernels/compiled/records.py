@@ -31,6 +31,7 @@ PLAN = np.dtype(
         ("seed", np.uint64),
         ("greedy", np.int64),
         ("top_n", np.int64),
+        ("raw", np.int64),
     ]
 )
 """A row: its instructions, and how it draws."""

@@ -32,7 +32,8 @@ class Step(NamedTuple):
     address ... behind: the row, see `formats.Row`. maxima: where in `memory.doubles` the largest
     logit of each block stands, after the masks, or a bound of it; stale: these are of before.
     largest: of a dense row, before temperature, touched tokens and window. total, moment: Σ w and
-    Σ w · gap as of `passes.weigh`, of the stored row at `sums_temperature`, NaN where not known.
+    Σ w · gap as of `passes.weigh`, of the stored row at `sums_temperature`, NaN where not known; so
+    may moment alone be.
     masked, bias: whether bitmasks edit the row, and what that of `BIASED` adds; see `masks`.
     low ... ties: what is kept of the row, see `passes.Window`; low and high are final logits,
     stored_low and stored_high bounds of stored ones, where `has_bounds`.

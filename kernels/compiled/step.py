@@ -28,10 +28,13 @@ from decoding.kernels.compiled.rows import run
 from decoding.kernels.compiled.scalars import as_pointer
 from decoding.kernels.compiled.state import DONE, EMPTIED, Step, begin
 from decoding.kernels.compiled.touched import forget
+from decoding.kernels.program import NEEDS_TOTAL, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
 """The tasks of a step: a token, a token with its description, or the edited logits."""
+
+TYPICAL_P, CUT = int(Opcode.TYPICAL_P), int(Opcode.CUT)
 
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
@@ -83,19 +86,36 @@ def _write_row(step: Any, out: Any, start: Any) -> Any:
 
 
 @compiled
-def _begin(row: Any, raw: Any, edited: Any, wanted: Any, outcome: Any, memory: Any) -> Any:
-    """Check a row and write its status; its largest logit, and largest and sums of the raw row."""
-    if wanted:
-        raw_largest, total, moment = survey(raw, memory.doubles[RAW_MAX])
+def _is_summed(plan: Any, wanted: Any, instructions: Any) -> Any:
+    """Whether the first that looks at a row needs its Σ w and Σ w · gap at temperature 1."""
+    if plan.first == plan.last:
+        return wanted
+    first = instructions[plan.first]
+    return first.opcode == TYPICAL_P or (
+        first.opcode == CUT and np.int64(first.first) & NEEDS_TOTAL != 0
+    )
+
+
+@compiled
+def _begin(
+    row: Any, raw: Any, edited: Any, sums: Any, moment: Any, outcome: Any, memory: Any
+) -> Any:
+    """Check a row and write its status; its largest logit, and largest and sums of the raw row.
+
+    sums, moment: which of the sums are asked for; others are NaN, or known anyway.
+    """
+    total, first = np.nan, np.nan
+    if sums or moment:
+        raw_largest, total, first = survey(raw, memory.doubles[RAW_MAX], moment)
     else:
-        raw_largest, total, moment = scan(raw, memory.doubles[RAW_MAX]), 1.0, 0.0
+        raw_largest = scan(raw, memory.doubles[RAW_MAX])
     outcome.status = OK
     outcome.top_count = 0
     largest = raw_largest
     if not raw_largest < np.inf:
         outcome.status = INVALID_LOGITS
         outcome.fault_position, outcome.fault_count = find_fault(raw)
-        return largest, raw_largest, total, moment
+        return largest, raw_largest, total, first
     if edited:
         largest = scan(row, memory.doubles[WORK_MAX])
     if largest == -np.inf:
@@ -103,7 +123,7 @@ def _begin(row: Any, raw: Any, edited: Any, wanted: Any, outcome: Any, memory: A
         outcome.fault_position = -1
     elif abs(largest) > _HUGE and is_wide(row):
         outcome.status = LEFT_TO_NUMPY
-    return largest, raw_largest, total, moment
+    return largest, raw_largest, total, first
 
 
 @entry
@@ -155,7 +175,13 @@ def step_rows(
         if edited:
             row = row_of(first_byte + index * stride, call[14], width, doubles[WORK_END])
             maxima = WORK_MAX
-        largest, raw_largest, total, moment = _begin(row, raw_row, edited, wanted, outcome, memory)
+        sums, summed = (
+            wanted and plan.raw != 0,
+            not edited and _is_summed(plan, wanted, instructions),
+        )
+        largest, raw_largest, total, moment = _begin(
+            row, raw_row, edited, sums, summed, outcome, memory
+        )
         if outcome.status != OK:
             left += outcome.status == LEFT_TO_NUMPY
             continue
@@ -165,7 +191,7 @@ def step_rows(
         )  # fmt: skip
         begin(step, row, maxima, largest)
         state.index, state.total, state.moment = plan.first, total, moment
-        state.sums_temperature = 1.0 if wanted and not edited else np.nan
+        state.sums_temperature = 1.0 if (sums or summed) and not edited else np.nan
         run(step)
         if state.outcome == DONE and asked == EDIT:
             _write_row(step, out, index * width)

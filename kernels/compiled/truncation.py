@@ -48,7 +48,8 @@ _FEW = 1_024
 def sums_of(step: Any) -> Any:
     """Σ w and Σ w · gap of a dense row without edits."""
     row, state = row_in(step), step.state
-    if state.sums_temperature != state.temperature and not is_flat(step):
+    known = state.sums_temperature == state.temperature and not np.isnan(state.moment)
+    if not known and not is_flat(step):
         largest = largest_of_blocks(row, step.memory.doubles[step.state.maxima])
         state.total, state.moment = weigh(row, largest, 1.0 / state.temperature)
         state.sums_temperature = state.temperature
@@ -88,8 +89,10 @@ def search_by_mass(step: Any, share: Any, is_typical: Any) -> Any:
         1.0 / state.temperature,
     )
     total, moment = np.nan, 0.0
-    if is_typical or is_flat(step) or state.sums_temperature == temperature:
+    if is_typical or is_flat(step):
         total, moment = sums_of(step)
+    elif state.sums_temperature == temperature:
+        total = state.total
     centre = stored + moment / total * temperature if is_typical else stored
     two_sided, middle = centre < stored, as_real(row, min(centre, stored))
     search = Search(centre, middle, two_sided, stored, scale, share, is_typical)
