@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 

@@ -176,9 +176,14 @@ def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
 
 
 def _survey(
-    stored: Stored, start: Any, stop: Any, add: Any, size: int, block_max: Array
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    add: Callable[[Vector, list[Vector]], list[Vector]],
+    size: int,
+    block_max: Array,
 ) -> list[Any]:
-    """Write each block's largest logit; the `size` sums of `add(values, totals)`, which has them."""
+    """Write each block's largest logit; the `size` sums that `add(values, sums)` adds to."""
     builder = stored.builder
     low, zero = filled(builder, stored.element, LANES, -_INF), filled(builder, FLOAT, LANES, 0.0)
 

@@ -35,8 +35,8 @@ LEFT_TO_NUMPY = 3
 class Raw(NamedTuple):
     """A row as the model gave it.
 
-    row: a `Row`. block_max: its block maxima. largest: of its logits. total: Σ exp(z − largest), NaN
-    where nothing raw is asked for.
+    row: a `Row`. block_max: its block maxima. largest: of its logits. total: Σ exp(z − largest),
+    NaN where nothing raw is asked for.
     """
 
     row: Any

@@ -227,9 +227,9 @@ def exp2_of_product(gap: Vector, rate: Vector, lowest: Vector) -> tuple[Vector, 
     The third result is the bounded gap: those below `lowest` = −125 / rate count as `lowest`, and
     give 2⁻¹²⁵. NaN stays NaN; 0 gives exactly 1. Relative error of the product below 4e-7.
 
-    The exponent is rounded, to 1/32 where a machine looks up 32 numbers at once, else to an integer.
-    The first factor is near 2ˣ of the rest x, by the polynomial 1 + x · q(x) whose relative error is
-    least; the second is 2 to the rounded exponent.
+    The exponent is rounded, to 1/32 where a machine looks up 32 numbers at once, else to an
+    integer. The first factor is near 2ˣ of the rest x, by a polynomial 1 + x · q(x); the second is
+    2 to the rounded exponent.
     """
     gap = gap.at_least(lowest)
     fractions = 32 if _LOOKS_UP and gap.count == 16 else 1
