@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import count
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
