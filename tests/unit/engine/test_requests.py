@@ -157,6 +157,22 @@ def test_endings(
     assert response.finish_reason == reason
 
 
+def test_a_request_that_leaves_raw_logprobs_out_gets_the_same_tokens() -> None:
+    asked = GenerationParameters(max_new_tokens=8, temperature=0.9, top_n_tokens=2, seed=5)
+    engine = Engine(MODEL)
+    generations = [engine.submit(Request("raw", asked, raw=raw)) for raw in (True, False)]
+    while engine.busy:
+        engine.step()
+    full, less = (generation.result() for generation in generations)
+    assert less == full
+    assert less.to_json() == full.to_json()
+    assert all(token.rank > 0 for token in full.tokens)
+    assert all(token.rank == 0 and np.isnan(token.raw_logprob) for token in less.tokens)
+    assert all(np.isnan(top.raw_logprob) for row in less.details.top_tokens for top in row)
+    with pytest.raises(ParameterError, match="raw"):
+        Request("raw", asked, raw=0)  # type: ignore[arg-type]
+
+
 def test_the_end_token_is_shown_but_is_not_text() -> None:
     response = generate(scripted(*spell("é")[:1], 0), [5], GenerationParameters(max_new_tokens=5))
     assert response.generated_text == "�"
