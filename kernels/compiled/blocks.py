@@ -157,7 +157,7 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
     return [builder.select(is_nan, nan, top.reduce(_larger))]
 
 
-def _factors_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
     """The function that makes logits the factors of 2^((z − reference) · rate), and the gaps."""
     zero = stored.real(reference)
     rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
@@ -166,7 +166,7 @@ def _factors_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
 
 def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
     """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
-    factors_of = _factors_of(stored, reference, rate, lowest)
+    factors_of = factors(stored, reference, rate, lowest)
 
     def weigh(values: Vector) -> tuple[Vector, Vector]:
         value, power, gap = factors_of(values)
@@ -216,7 +216,7 @@ def survey_total(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
     """The first sum of `survey_sums` alone."""
-    factors_of = _factors_of(stored, reference, rate, lowest)
+    factors_of = factors(stored, reference, rate, lowest)
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         value, power, _ = factors_of(values)

@@ -42,6 +42,7 @@ from decoding.kernels.compiled.passes import (
     largest_of_run,
     lowest_finite,
     nth_equal,
+    rates_of,
     run_from,
     scan,
     weigh,
@@ -56,7 +57,7 @@ from decoding.kernels.compiled.scalars import (
     value_at,
 )
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
-from decoding.kernels.compiled.sifting import bin_block, gather_block
+from decoding.kernels.compiled.sifting import bin_block, gather_and_weigh, gather_block
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -263,6 +264,20 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 
 
 @compiled
+def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
+    """`_gather` of the logits that are `low` or more, and Σ w of all, in one pass."""
+    rate, lowest = rates_of(search.scale)
+    zero, address = as_real(row, search.reference), address_of(buffer)
+    total, count, stop = 0.0, np.int64(0), 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        count, weight = gather_and_weigh(row, start, stop, low, address, count, zero, rate, lowest)
+        total += np.float64(weight)
+    return count, total
+
+
+@compiled
 def _sift(
     row: Any, block_max: Any, search: Any, edges: Any, total: Any, buffer: Any, memory: Any
 ) -> Any:
@@ -283,6 +298,8 @@ def _sift(
         total = overall if unknown else total
         count = _gather(row, block_max, edges.outer_low, edges.inner_low, buffer, count)
         count = _gather(row, block_max, edges.inner_high, edges.outer_high, buffer, count)
+    elif np.isnan(total) and not edges.outer_high < search.reference:
+        count, total = _gather_and_weigh(row, search, edges.outer_low, buffer)
     else:
         count = _gather(row, block_max, edges.outer_low, edges.outer_high, buffer, count)
         if np.isnan(total):

@@ -184,7 +184,7 @@ def greedy_candidate(step: Any) -> Any:
     return np.int64(ids[best]), logits[best]
 
 
-@compiled
+@inlined
 def _add_rivals(step: Any, block: Any, score: Any, count: Any, seed: Any) -> Any:
     """Append the tokens of a block, but for its lead, that may reach a score; the new count.
 
@@ -203,11 +203,13 @@ def _add_rivals(step: Any, block: Any, score: Any, count: Any, seed: Any) -> Any
     else:
         least = min(max(bound * step.state.temperature, -_FLOAT32_MOST), _FLOAT32_MOST)
         masks_between(row, start, start + BLOCK, as_real(row, least), np.inf, words)
-    limit, at = (_reach_of(score, top) - share) * _ALL_WORDS, np.uint64(len(step.history))
-    least = np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit))
+    least, at, is_known = np.uint64(0), np.uint64(len(step.history)), False
     for first in range(start, start + BLOCK, 32):
         able = np.uint32(words[(first - start) // 32])
         if bit_count(able) > _DENSE:
+            if not is_known:
+                limit = (_reach_of(score, top) - share) * _ALL_WORDS
+                least, is_known = np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit)), True
             able = np.uint32(able & ~mask_below(first, at, _HIGH, seed, least))
         while able != 0:
             token_id = first + trailing_zeros(able)

@@ -16,7 +16,7 @@ from decoding.kernels.compiled.blocks import largest_value
 from decoding.kernels.compiled.candidates import largest_of
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.formats import FLOAT64, Row
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import copy_edited, edited_at
 from decoding.kernels.compiled.memory import (
     FINAL_MAX,
@@ -88,7 +88,7 @@ def final_at(step: Any, token_id: Any) -> Any:
     return logit if is_kept(step, logit, token_id) else -np.inf
 
 
-@compiled
+@inlined
 def is_edited_block(step: Any, block: Any) -> Any:
     """Whether a block is not as it is stored."""
     masked = step.state.masked

@@ -12,10 +12,10 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from decoding.kernels.compiled.blocks import gap_of, loop
+from decoding.kernels.compiled.blocks import factors, gap_of, loop
 from decoding.kernels.compiled.formats import LANES, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array
-from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, splat
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, filled, splat
 
 _COMPRESSES = llvm.get_host_cpu_features().get("avx512f", False)
 """Whether the machine moves the chosen lanes of a register to its front in one instruction."""
@@ -109,3 +109,31 @@ def gather_block(
 
     [found] = loop(builder, start, stop, 2 * LANES, [splat(builder, count, 1)], body)
     return [found.lane(0)]
+
+
+@over_row(
+    (types.int64, types.float32), types.int64, types.float64, types.int64, types.int64,
+    types.float64, types.float32, types.float32,
+)  # fmt: skip
+def gather_and_weigh(
+    stored: Stored, start: Any, stop: Any, low: Any, address: Any, count: Any,
+    reference: Any, rate: Any, lowest: Any,
+) -> list[Any]:  # fmt: skip
+    """`gather_block` of the logits that are `low` or more, and Σ w of all as of `weigh_block`."""
+    builder, lows = stored.builder, stored.reals(low, LANES)
+    factors_of = factors(stored, reference, rate, lowest)
+
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        found, sums = totals[0].lane(0), []
+        for values, total in zip(stored.pair(index), totals[1:], strict=True):
+            found = _append(values, values.compare(">=", lows), address, found)
+            value, power, _ = factors_of(values)
+            sums.append(value.multiply_add(power, total))
+        return [splat(builder, found, 1), *sums]
+
+    zero = filled(builder, FLOAT, LANES)
+    found, *sums = loop(
+        builder, start, stop, 2 * LANES, [splat(builder, count, 1), zero, zero], body
+    )
+    total = (sums[0] + sums[1]).reduce(lambda one, other: one + other)
+    return [found.lane(0), total]
