@@ -85,7 +85,7 @@ def _scan(row: Any, block_max: Any) -> Any:
 
 @_njit
 def _survey(row: Any, block_max: Any) -> Any:
-    return passes.survey(row, block_max)
+    return passes.survey(row, block_max, 0.0)
 
 
 @_njit

@@ -158,10 +158,18 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
 
 
 def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits the factors of 2^((z − reference) · rate), and the gaps."""
+    """The function that makes logits two factors of 2^(gap · rate), and gaps z − reference.
+
+    Gaps below `lowest` count as that.
+    """
     zero = stored.real(reference)
     rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
-    return lambda values: exp2_of_product(gap_of(values, zero), rates, bounds)
+
+    def factors_of(values: Vector) -> tuple[Vector, Vector, Vector]:
+        gap = gap_of(values, zero).at_least(bounds)
+        return *exp2_of_product(gap, rates), gap
+
+    return factors_of
 
 
 def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
@@ -169,8 +177,8 @@ def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
     factors_of = factors(stored, reference, rate, lowest)
 
     def weigh(values: Vector) -> tuple[Vector, Vector]:
-        value, power, gap = factors_of(values)
-        return value * power, gap
+        near, power, gap = factors_of(values)
+        return near * power, gap
 
     return weigh
 
@@ -179,25 +187,25 @@ def _survey(
     stored: Stored,
     start: Any,
     stop: Any,
+    totals: list[tuple[Vector, Any]],
     add: Callable[[Vector, list[Vector]], list[Vector]],
-    size: int,
     block_max: Array,
 ) -> list[Any]:
-    """Write each block's largest logit; the `size` sums that `add(values, sums)` adds to."""
-    builder = stored.builder
-    low, zero = filled(builder, stored.element, LANES, -_INF), filled(builder, FLOAT, LANES, 0.0)
+    """Write each block's largest logit; the totals as of `_fold`."""
+    builder, size = stored.builder, len(totals)
+    firsts, joins = [first for first, _ in totals], [join for _, join in totals]
+    low = filled(builder, stored.element, LANES, -_INF)
 
-    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+    def body(index: Any, running: list[Vector]) -> list[Vector]:
         found: list[Vector] = []
-        for values, (top, *sums) in zip(
-            stored.pair(index), (totals[: size + 1], totals[size + 1 :]), strict=True
-        ):
+        halves = running[: size + 1], running[size + 1 :]
+        for values, (top, *sums) in zip(stored.pair(index), halves, strict=True):
             found += [values.larger(top), *add(values, sums)]
         return found
 
-    def each_block(first: Any, totals: list[Vector]) -> list[Vector]:
+    def each_block(first: Any, running: list[Vector]) -> list[Vector]:
         end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        before = [low, *totals[:size], low, *totals[size:]]
+        before = [low, *running[:size], low, *running[size:]]
         found = loop(builder, first, end, 2 * LANES, before, body)
         largest = found[0].larger(found[size + 1]).reduce(_larger)
         if largest.type != DOUBLE:
@@ -206,40 +214,72 @@ def _survey(
         block_max.store(place, splat(builder, largest, 1))
         return [*found[1 : size + 1], *found[size + 2 :]]
 
-    sums = loop(builder, start, stop, BLOCK_SIZE, [zero] * (2 * size), each_block)
-    pairs = zip(sums[:size], sums[size:], strict=True)
-    return [(one + other).reduce(_plus) for one, other in pairs]
+    found = loop(builder, start, stop, BLOCK_SIZE, firsts * 2, each_block)
+    return [
+        join(one, other).reduce(join)
+        for join, one, other in zip(joins, found[:size], found[size:], strict=True)
+    ]
 
 
 @over_row(_SINGLE, _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
 def survey_total(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
-    """The first sum of `survey_sums` alone."""
-    factors_of = factors(stored, reference, rate, lowest)
+    """The first sum of `weigh_block`, NaN if any logit is; writes each block's largest.
+
+    That goes into `block_max`, at the place of the block; a NaN is not looked at.
+    """
+    factors_of, zero = (
+        factors(stored, reference, rate, lowest),
+        filled(stored.builder, FLOAT, LANES),
+    )
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        value, power, _ = factors_of(values)
-        return [value.multiply_add(power, sums[0])]
+        near, power, _ = factors_of(values)
+        return [near.multiply_add(power, sums[0])]
 
-    return _survey(stored, start, stop, add, 1, block_max)
+    return _survey(stored, start, stop, [(zero, _plus)], add, block_max)
 
 
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
 def survey_sums(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
-    """The sums of `weigh_block`, NaN if any logit is; writes each block's largest.
-
-    That goes into `block_max`, at the place of the block; a NaN is not looked at.
-    """
-    weigh = _weights_of(stored, reference, rate, lowest)
+    """The sums of `weigh_block`, and else as `survey_total`."""
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         weights, gap = weigh(values)
         return [sums[0] + weights, weights.multiply_add(gap, sums[1])]
 
-    return _survey(stored, start, stop, add, 2, block_max)
+    return _survey(stored, start, stop, [(zero, _plus)] * 2, add, block_max)
+
+
+@over_row((_SINGLE,) * 4, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
+def survey_twice(
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    rate: Any,
+    other_rate: Any,
+    lowest: Any,
+    block_max: Array,
+) -> list[Any]:
+    """`survey_total` at a rate, and `weigh_block` at another, in one pass; then the least gap."""
+    factors_of = factors(stored, reference, rate, lowest)
+    others = splat(stored.builder, other_rate, LANES)
+    zero, most = (filled(stored.builder, FLOAT, LANES, value) for value in (0.0, _INF))
+
+    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
+        near, power, gap = factors_of(values)
+        other_near, other_power = exp2_of_product(gap, others)
+        weights = other_near * other_power
+        other = [sums[1] + weights, weights.multiply_add(gap, sums[2])]
+        return [near.multiply_add(power, sums[0]), *other, _smaller(gap, sums[3])]
+
+    totals = [*[(zero, _plus)] * 3, (most, _smaller)]
+    return _survey(stored, start, stop, totals, add, block_max)
 
 
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)

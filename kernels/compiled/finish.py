@@ -97,7 +97,8 @@ def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
         and not np.isnan(state.moment)
     ):
         total, moment = state.total, state.moment
-        support = np.int64(count_between(row, lowest_finite(row), np.inf))
+        if support == 0:
+            support = np.int64(count_between(row, lowest_finite(row), np.inf))
     elif np.isnan(total) and not edited and is_flat(step):
         support = np.int64(min(state.last_tie + 1, state.width))
         shift, total, moment = 0.0, 1.0 * support, 0.0

@@ -20,11 +20,12 @@ from decoding.kernels.compiled.blocks import (
     spread_block,
     survey_sums,
     survey_total,
+    survey_twice,
     weigh_block,
     weigh_block_between,
 )
 from decoding.kernels.compiled.formats import FLOAT64, Row
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
@@ -138,24 +139,49 @@ def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
     return largest
 
 
-@compiled
-def survey(row: Any, block_max: Any, asks_moment: Any) -> Any:
-    """The largest logit as in `scan`, and the sums of `weigh` relative to it, in one pass.
+class Survey(NamedTuple):
+    """The largest logit of a row, and sums of `weigh` relative to it.
 
-    The second sum is NaN where it is not asked for, unless all logits may be equal.
+    total: Σ w at temperature 1. scaled, moment: Σ w and Σ w · gap at the temperature that was asked
+    for, NaN where none was. possible: how many tokens are, 0 where that is not known.
+    """
+
+    largest: Any
+    total: Any
+    scaled: Any
+    moment: Any
+    possible: Any
+
+
+@compiled
+def survey(row: Any, block_max: Any, temperature: Any) -> Any:
+    """The largest logit as in `scan`, and sums of weights, in one pass; a `Survey`.
+
+    temperature: of the scaled sums; 0 for none, unless all logits may be equal.
 
     The sums are taken relative to a reference, the largest logit of some run, which is replaced
     where a logit exceeds it by more than 40.
     """
     rate, lowest = rates_of(1.0)
+    scale = 1.0 / temperature if temperature > 0.0 else 1.0
+    other_rate, other_lowest = rates_of(scale)
+    common = max(lowest, other_lowest)
     reference, known, stop = 0.0, False, 0
-    total, moment, largest = 0.0, 0.0, -np.inf
+    total, scaled, moment, largest = 0.0, 0.0, 0.0, -np.inf
+    # Whether no gap is the least there is; a token that is removed has that.
+    whole = temperature > 0.0
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
-        weight, first, top = np.float32(0.0), np.float32(0.0), -np.inf
+        weight, other, first, top = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
+        least = np.float32(np.inf)
         for _ in range(2):
-            if asks_moment:
+            if temperature == 1.0:
                 weight, first = survey_sums(row, start, stop, reference, rate, lowest, block_max)
+                other, least = weight, lowest
+            elif temperature > 0.0:
+                weight, other, first, least = survey_twice(
+                    row, start, stop, reference, rate, other_rate, common, block_max
+                )
             else:
                 weight = survey_total(row, start, stop, reference, rate, lowest, block_max)
             top = largest_of_run(block_max, start, stop)
@@ -165,25 +191,30 @@ def survey(row: Any, block_max: Any, asks_moment: Any) -> Any:
                 break
             # Once more, relative to this run's largest.
             if known:
-                change = reference - top
-                moment = math.exp(change) * (moment + total * change)
-                total *= math.exp(change)
+                total, scaled, moment = _moved(total, scaled, moment, reference - top, scale)
             reference, known = top, True
         if np.isnan(weight) or top == np.inf:
-            return np.nan, 0.0, 0.0
-        largest = max(largest, top)
+            return Survey(np.nan, 0.0, 0.0, 0.0, 0)
+        largest, whole = max(largest, top), whole and least > common
         if known:
             total += np.float64(weight)
-            moment += np.float64(first)
-    change = reference - largest
+            scaled += np.float64(other)
+            moment += np.float64(first) * scale
     if known:
-        moment = math.exp(change) * (moment + total * change)
-        total *= math.exp(change)
-    if asks_moment:
-        return largest, total, moment
-    if total >= 0.999 * row.width:
-        return largest, *weigh(row, largest, 1.0)
-    return largest, total, np.nan
+        total, scaled, moment = _moved(total, scaled, moment, reference - largest, scale)
+    if temperature == 0.0 and total >= 0.999 * row.width:
+        scaled, moment = weigh(row, largest, 1.0)
+    elif temperature == 0.0:
+        scaled, moment = np.nan, np.nan
+    return Survey(largest, total, scaled, moment, row.width if whole else 0)
+
+
+@inlined
+def _moved(total: Any, scaled: Any, moment: Any, change: Any, scale: Any) -> Any:
+    """The sums of a `Survey` relative to another reference, by so much higher."""
+    factor = math.exp(change * scale)
+    moment = factor * (moment + scaled * change * scale)
+    return total * math.exp(change), scaled * factor, moment
 
 
 @compiled

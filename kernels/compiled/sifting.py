@@ -127,8 +127,8 @@ def gather_and_weigh(
         found, sums = totals[0].lane(0), []
         for values, total in zip(stored.pair(index), totals[1:], strict=True):
             found = _append(values, values.compare(">=", lows), address, found)
-            value, power, _ = factors_of(values)
-            sums.append(value.multiply_add(power, total))
+            near, power, _ = factors_of(values)
+            sums.append(near.multiply_add(power, total))
         return [splat(builder, found, 1), *sums]
 
     zero = filled(builder, FLOAT, LANES)

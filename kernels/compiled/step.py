@@ -22,7 +22,14 @@ from decoding.kernels.compiled.memory import (
     WORK_MAX,
     Memory,
 )
-from decoding.kernels.compiled.passes import BLOCK, find_fault, is_wide, scan, survey
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    Survey,
+    find_fault,
+    is_wide,
+    scan,
+    survey,
+)
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE, STATE
 from decoding.kernels.compiled.rows import run
 from decoding.kernels.compiled.scalars import as_pointer
@@ -34,7 +41,12 @@ from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 DRAW, DESCRIBE, EDIT = 0, 1, 2
 """The tasks of a step: a token, a token with its description, or the edited logits."""
 
-TYPICAL_P, CUT = int(Opcode.TYPICAL_P), int(Opcode.CUT)
+TEMPERATURE, TYPICAL_P, CUT = map(int, (Opcode.TEMPERATURE, Opcode.TYPICAL_P, Opcode.CUT))
+
+_LEAST, _MOST = 0.5, 2.0
+"""Sums at these temperatures are taken beside those at 1. At lower ones a weight may overflow, as
+the reference of a `Survey` may be 40 below the largest logit; at higher ones the least weight, that
+of tokens that are removed, is not nothing."""
 
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
@@ -86,36 +98,37 @@ def _write_row(step: Any, out: Any, start: Any) -> Any:
 
 
 @compiled
-def _is_summed(plan: Any, wanted: Any, instructions: Any) -> Any:
-    """Whether the first that looks at a row needs its Σ w and Σ w · gap at temperature 1."""
-    if plan.first == plan.last:
-        return wanted
-    first = instructions[plan.first]
-    return first.opcode == TYPICAL_P or (
-        first.opcode == CUT and np.int64(first.first) & NEEDS_TOTAL != 0
-    )
+def _temperature_of_sums(plan: Any, wanted: Any, instructions: Any) -> Any:
+    """At which temperature a row's Σ w and Σ w · gap are needed by what looks at it first; or 0."""
+    first, count = instructions[plan.first], plan.last - plan.first
+    if count == 0:
+        return 1.0 if wanted else 0.0
+    if first.opcode == TEMPERATURE:
+        near = _LEAST <= first.first <= _MOST
+        return first.first if near and count == 1 and wanted else 0.0
+    summed = first.opcode == CUT and np.int64(first.first) & NEEDS_TOTAL != 0
+    return 1.0 if summed or first.opcode == TYPICAL_P else 0.0
 
 
 @compiled
 def _begin(
-    row: Any, raw: Any, edited: Any, sums: Any, moment: Any, outcome: Any, memory: Any
+    row: Any, raw: Any, edited: Any, sums: Any, temperature: Any, outcome: Any, memory: Any
 ) -> Any:
-    """Check a row and write its status; its largest logit, and largest and sums of the raw row.
+    """Check a row and write its status; return its largest logit, and a `Survey` of the raw row.
 
-    sums, moment: which of the sums are asked for; others are NaN, or known anyway.
+    sums: whether the raw row's Σ w is asked for. temperature: see `_temperature_of_sums`.
     """
-    total, first = np.nan, np.nan
-    if sums or moment:
-        raw_largest, total, first = survey(raw, memory.doubles[RAW_MAX], moment)
+    if sums or temperature == 1.0:
+        found = survey(raw, memory.doubles[RAW_MAX], temperature)
     else:
-        raw_largest = scan(raw, memory.doubles[RAW_MAX])
+        found = Survey(scan(raw, memory.doubles[RAW_MAX]), np.nan, np.nan, np.nan, np.int64(0))
     outcome.status = OK
     outcome.top_count = 0
-    largest = raw_largest
-    if not raw_largest < np.inf:
+    largest = found.largest
+    if not largest < np.inf:
         outcome.status = INVALID_LOGITS
         outcome.fault_position, outcome.fault_count = find_fault(raw)
-        return largest, raw_largest, total, first
+        return largest, found
     if edited:
         largest = scan(row, memory.doubles[WORK_MAX])
     if largest == -np.inf:
@@ -123,7 +136,18 @@ def _begin(
         outcome.fault_position = -1
     elif abs(largest) > _HUGE and is_wide(row):
         outcome.status = LEFT_TO_NUMPY
-    return largest, raw_largest, total, first
+    return largest, found
+
+
+@compiled
+def _note_sums(found: Any, temperature: Any, state: Any) -> Any:
+    """Write what a `Survey` of a row as it is stored says into its state."""
+    if np.isnan(found.moment):
+        state.total, state.moment, state.sums_temperature = found.total, np.nan, 1.0
+        return
+    state.total, state.moment = found.scaled, found.moment
+    state.sums_temperature = temperature if temperature > 0.0 else 1.0
+    state.support = found.possible
 
 
 @entry
@@ -175,13 +199,9 @@ def step_rows(
         if edited:
             row = row_of(first_byte + index * stride, call[14], width, doubles[WORK_END])
             maxima = WORK_MAX
-        sums, summed = (
-            wanted and plan.raw != 0,
-            not edited and _is_summed(plan, wanted, instructions),
-        )
-        largest, raw_largest, total, moment = _begin(
-            row, raw_row, edited, sums, summed, outcome, memory
-        )
+        sums = wanted and plan.raw != 0
+        temperature = 0.0 if edited else _temperature_of_sums(plan, wanted, instructions)
+        largest, found = _begin(row, raw_row, edited, sums, temperature, outcome, memory)
         if outcome.status != OK:
             left += outcome.status == LEFT_TO_NUMPY
             continue
@@ -190,13 +210,14 @@ def step_rows(
             prompt_lengths[index], width, limit, shadow, memory, state,
         )  # fmt: skip
         begin(step, row, maxima, largest)
-        state.index, state.total, state.moment = plan.first, total, moment
-        state.sums_temperature = 1.0 if (sums or summed) and not edited else np.nan
+        state.index = plan.first
+        if not (edited or np.isnan(found.total)):
+            _note_sums(found, temperature, state)
         run(step)
         if state.outcome == DONE and asked == EDIT:
             _write_row(step, out, index * width)
         elif state.outcome == DONE:
-            raw = Raw(raw_row, doubles[RAW_MAX], raw_largest, total)
+            raw = Raw(raw_row, doubles[RAW_MAX], found.largest, found.total)
             finish(raw, plan, wanted, outcome, top, step)
         elif state.outcome == EMPTIED:
             outcome.status = EMPTY_SUPPORT

@@ -221,28 +221,26 @@ def divide(value: Vector, divisor: Vector, reciprocal: Vector) -> Vector:
     return quotient
 
 
-def exp2_of_product(gap: Vector, rate: Vector, lowest: Vector) -> tuple[Vector, Vector, Vector]:
-    """2 to the power gap · rate as a product of two float32, for gap ≤ 0 or slightly above.
+def exp2_of_product(value: Vector, rate: Vector) -> tuple[Vector, Vector]:
+    """2 to the power value · rate ≥ −125 as a product of two float32.
 
-    The third result is the bounded gap: those below `lowest` = −125 / rate count as `lowest`, and
-    give 2⁻¹²⁵. NaN stays NaN; 0 gives exactly 1. Relative error of the product below 4e-7.
+    NaN stays NaN; 0 gives exactly 1. Relative error of the product below 4e-7.
 
     The exponent is rounded, to 1/32 where a machine looks up 32 numbers at once, else to an
     integer. The first factor is near 2ˣ of the rest x, by a polynomial 1 + x · q(x); the second is
     2 to the rounded exponent.
     """
-    gap = gap.at_least(lowest)
-    fractions = 32 if _LOOKS_UP and gap.count == 16 else 1
+    fractions = 32 if _LOOKS_UP and value.count == 16 else 1
     rounder = ROUNDERS[FLOAT] / fractions
-    rounded = gap.multiply_add(rate, rounder)
-    rest = gap.multiply_add(rate, rounded.constant(rounder) - rounded)
+    rounded = value.multiply_add(rate, rounder)
+    rest = value.multiply_add(rate, rounded.constant(rounder) - rounded)
     first, *others = _EXP2[fractions]
-    value = rest.constant(first)
+    near = rest.constant(first)
     for coefficient in others:
-        value = value.multiply_add(rest, coefficient)
+        near = near.multiply_add(rest, coefficient)
     bits, places = rounded.bits_as(INT32), 23 - fractions.bit_length() + 1
     fraction = _exp2_of_fraction(bits) if fractions > 1 else bits.constant(0x3F800000)
-    return value, (fraction + (bits << places)).bits_as(FLOAT), gap
+    return near, (fraction + (bits << places)).bits_as(FLOAT)
 
 
 def _exp2_of_fraction(bits: Vector) -> Vector:
