@@ -43,7 +43,9 @@ _SEED = 7
 _njit = njit(nogil=True, error_model="numpy")
 
 SCAN = "largest logit of every block"
-SURVEY = "the same, Σ exp and Σ z · exp"
+SURVEY = "the same and Σ exp"
+SUMS = "the same, Σ exp and Σ z · exp"
+TWICE = "the same, Σ exp, and both at another temperature"
 WEIGH = "Σ exp and Σ z · exp alone"
 DRAW = "a draw from all tokens, whose blocks' largest logits are known"
 TOP_P = "the boundary of top-p 0.9, Σ exp with it"
@@ -55,11 +57,11 @@ NARROW = "of bfloat16: "
 NEEDS = {
     "greedy": (SCAN, CALL),
     "draw": (SCAN, DRAW, CALL),
-    "temperature": (SURVEY, WEIGH, DRAW, DESCRIBED_CALL),
+    "temperature": (TWICE, DRAW, DESCRIBED_CALL),
     "min_p": (SURVEY, DESCRIBED_CALL),
     "chain": (SURVEY, DESCRIBED_CALL),
     "top_p": (SURVEY, TOP_P, DESCRIBED_CALL),
-    "typical": (SURVEY, TYPICAL, DESCRIBED_CALL),
+    "typical": (SUMS, TYPICAL, DESCRIBED_CALL),
     "everything": (SURVEY, MASK, DESCRIBED_CALL),
 }
 """The passes over the whole row that a workload cannot do without, and the call around them."""
@@ -84,8 +86,9 @@ def _scan(row: Any, block_max: Any) -> Any:
 
 
 @_njit
-def _survey(row: Any, block_max: Any) -> Any:
-    return passes.survey(row, block_max, 0.0)
+def _survey(row: Any, block_max: Any, temperature: Any) -> Any:
+    found = passes.survey(row, block_max, temperature)
+    return found.largest, found.total, found.scaled, found.moment
 
 
 @_njit
@@ -172,8 +175,18 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         Part(SCAN, lambda: _scan(stored, block_max), largest.__eq__),
         Part(
             SURVEY,
-            lambda: _survey(stored, block_max),
-            lambda found: bool(np.allclose(found[:2], (largest, weights.sum()), rtol=1e-6)),
+            lambda: _survey(stored, block_max, 0.0),
+            lambda found: bool(np.allclose(found[:2], (largest, sums[0]), rtol=1e-6)),
+        ),
+        Part(
+            SUMS,
+            lambda: _survey(stored, block_max, 1.0),
+            lambda found: bool(np.allclose(found[1:], (sums[0], *sums), rtol=1e-6)),
+        ),
+        Part(
+            TWICE,
+            lambda: _survey(stored, block_max, 0.8),
+            lambda found: bool(np.allclose(found[1:3], (sums[0], scaled.sum()), rtol=1e-6)),
         ),
         Part(
             WEIGH,
@@ -219,7 +232,7 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         Part(NARROW + SCAN, lambda _=bits: _scan(narrow, block_max), narrow_max.__eq__),
         Part(
             NARROW + SURVEY,
-            lambda _=bits: _survey(narrow, block_max),
+            lambda _=bits: _survey(narrow, block_max, 0.0),
             lambda found: bool(np.allclose(found[:2], (narrow_max, narrow_total), rtol=1e-6)),
         ),
         *_tensor_call(greedy, pair, history),
