@@ -57,7 +57,12 @@ from decoding.kernels.compiled.scalars import (
     value_at,
 )
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
-from decoding.kernels.compiled.sifting import bin_block, gather_and_weigh, gather_block
+from decoding.kernels.compiled.sifting import (
+    bin_block,
+    gather_and_weigh,
+    gather_block,
+    sift_block,
+)
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -278,6 +283,31 @@ def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
 
 
 @compiled
+def _sift_around(row: Any, block_max: Any, search: Any, edges: Any, total: Any, buffer: Any) -> Any:
+    """`passes.weigh_within` of what is inside a bracket, and `_gather` of this, in one pass."""
+    rate, lowest = rates_of(search.scale)
+    zero, address = as_real(row, search.reference), address_of(buffer)
+    low, high = above_of(row, edges.inner_low), below_of(row, edges.inner_high)
+    low = max(low, lowest_finite(row))
+    inside, moment, number, overall, count, stop = 0.0, 0.0, 0, 0.0, np.int64(0), 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if not np.isnan(total) and largest_of_run(block_max, start, stop) < edges.outer_low:
+            continue
+        weight, first, nearer, other, count = sift_block(
+            row, start, stop, zero, rate, lowest, low, high, edges.outer_low, edges.outer_high,
+            address, count,
+        )  # fmt: skip
+        inside += np.float64(weight)
+        moment += np.float64(first)
+        number += nearer
+        overall += np.float64(other)
+    total = overall if np.isnan(total) else total
+    return inside, moment * search.scale, np.int64(number), total, count
+
+
+@compiled
 def _sift(
     row: Any, block_max: Any, search: Any, edges: Any, total: Any, buffer: Any, memory: Any
 ) -> Any:
@@ -288,16 +318,10 @@ def _sift(
     """
     reference, scale, list_max = search.reference, search.scale, memory.doubles[WINDOW_MAX]
     inside, moment, number, count = 0.0, 0.0, np.int64(0), np.int64(0)
-    low, high = above_of(row, edges.inner_low), below_of(row, edges.inner_high)
-    if low <= high:
-        nearer = interval(row, low, high)
-        unknown = np.isnan(total)
-        inside, moment, number, overall = weigh_within(
-            row, block_max, nearer, reference, scale, unknown
+    if above_of(row, edges.inner_low) <= below_of(row, edges.inner_high):
+        inside, moment, number, total, count = _sift_around(
+            row, block_max, search, edges, total, buffer
         )
-        total = overall if unknown else total
-        count = _gather(row, block_max, edges.outer_low, edges.inner_low, buffer, count)
-        count = _gather(row, block_max, edges.inner_high, edges.outer_high, buffer, count)
     elif np.isnan(total) and not edges.outer_high < search.reference:
         count, total = _gather_and_weigh(row, search, edges.outer_low, buffer)
     else:

@@ -135,5 +135,51 @@ def gather_and_weigh(
     found, *sums = loop(
         builder, start, stop, 2 * LANES, [splat(builder, count, 1), zero, zero], body
     )
-    total = (sums[0] + sums[1]).reduce(lambda one, other: one + other)
-    return [found.lane(0), total]
+    return [found.lane(0), (sums[0] + sums[1]).reduce(_plus)]
+
+
+@over_row(
+    (types.float32, types.float32, types.int32, types.float32, types.int64),
+    types.int64, types.float64, types.float32, types.float32, *[types.float64] * 4,
+    types.int64, types.int64,
+)  # fmt: skip
+def sift_block(
+    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any,
+    low: Any, high: Any, outer_low: Any, outer_high: Any, address: Any, count: Any,
+) -> list[Any]:  # fmt: skip
+    """The results of `weigh_block_between` of [low, high]; then the count of `gather_block`.
+
+    That copies the logits in [outer_low, outer_high] which are not in [low, high].
+    """
+    builder = stored.builder
+    factors_of = factors(stored, reference, rate, lowest)
+    lows, highs, outer_lows, outer_highs = (
+        stored.reals(bound, LANES) for bound in (low, high, outer_low, outer_high)
+    )
+    zero, none = filled(builder, FLOAT, LANES), filled(builder, INT32, LANES)
+
+    def add(values: Vector, totals: list[Vector], found: Any) -> tuple[list[Vector], Any]:
+        near, power, gap = factors_of(values)
+        inside = values.compare(">=", lows) & values.compare("<=", highs)
+        around = values.compare(">=", outer_lows) & values.compare("<=", outer_highs)
+        found = _append(values, around & (inside ^ 1), address, found)
+        weights = near * power
+        chosen = inside.choose(weights, 0.0)
+        total, moment, number, overall = totals
+        sums = [total + chosen, chosen.multiply_add(gap, moment)]
+        return [*sums, number - inside.convert("sext", INT32), overall + weights], found
+
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        one, other = stored.pair(index)
+        first, found = add(one, totals[1:5], totals[0].lane(0))
+        second, found = add(other, totals[5:], found)
+        return [splat(builder, found, 1), *first, *second]
+
+    before = [splat(builder, count, 1), *[zero, zero, none, zero] * 2]
+    found, *sums = loop(builder, start, stop, 2 * LANES, before, body)
+    pairs = zip(sums[:4], sums[4:], strict=True)
+    return [*((one + other).reduce(_plus) for one, other in pairs), found.lane(0)]
+
+
+def _plus(one: Vector, other: Vector) -> Vector:
+    return one + other
