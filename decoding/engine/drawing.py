@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from decoding.engine.generation import RunningSequence
-from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
+from decoding.engine.generation import RunningSequence, writing_error
+from decoding.errors import DecodingError, ProcessorError, shown, shown_error
 from decoding.history import History, HistoryBuffer
-from decoding.sampling.batch import BatchSampler, Sample
+from decoding.sampling.batch import BatchSampler, Sample, States
 from decoding.typing import Rows
 
 
@@ -25,6 +25,9 @@ class RunningBatch:
         self.sequences: list[RunningSequence] = []
         self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
+        self._last: list[int] = []
+        # How many sequences have feedbacks, and how many may be forced to write tokens.
+        self._steered = self._jumping = 0
         self.width: int | None = None
         """The width of logits that every plan has; None where plans have to be compared."""
 
@@ -42,6 +45,9 @@ class RunningBatch:
             sequence.generation.fail(_pipeline_error(sequence, error))
             return False
         self.sequences.append(sequence)
+        self._last.append(sequence.token_ids[-1])
+        self._steered += sequence.has_feedback
+        self._jumping += sequence.jump is not None
         if sequence.generation.plan.width != self.width:
             self.width = None
         return True
@@ -57,15 +63,44 @@ class RunningBatch:
         if not sequences:
             return
         for row in range(len(self.sequences) - 1, -1, -1):
-            if self.sequences[row] in sequences:
+            sequence = self.sequences[row]
+            if sequence in sequences:
                 self.sampler.remove(row)
                 self.history.remove(row)
-                self.sequences[row] = self.sequences[-1]
+                self.sequences[row], self._last[row] = self.sequences[-1], self._last[-1]
                 self.sequences.pop()
+                self._last.pop()
+                self._steered -= sequence.has_feedback
+                self._jumping -= sequence.jump is not None
 
     def clear(self) -> None:
         """Let all sequences leave."""
         self.remove(set(self.sequences))
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether a grammar forces a sequence to write tokens next."""
+        return self._jumping > 0 and any(item.forced for item in self.sequences)
+
+    def latest(self) -> list[list[int]]:
+        """The tokens of each sequence that the model has not read: the last, and those forced next.
+
+        The lists are the caller's.
+        """
+        latest = [[token_id] for token_id in self._last]
+        if self._jumping:
+            for row, item in enumerate(self.sequences):
+                latest[row] += item.forced
+        return latest
+
+    def states(self) -> list[States] | None:
+        """The states of the feedbacks of each sequence; None where no sequence has feedbacks."""
+        return [item.feedback for item in self.sequences] if self._steered else None
+
+    def append(self, token_ids: list[int]) -> None:
+        """Note the token that each sequence has drawn."""
+        self._last = token_ids
+        self.history.append(token_ids)
 
 
 def draw_first(
@@ -106,25 +141,31 @@ def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
 
 def draw(batch: RunningBatch, logits: Rows) -> None:
     """Draw one token for every row; an error of a row ends that row's request."""
-    states = [item.feedback for item in batch.sequences]
     outcomes: list[Sample | DecodingError]
     try:
-        outcomes = batch.sampler(logits, batch.history.view(), states)
+        outcomes = batch.sampler(logits, batch.history.view(), batch.states())
     except Exception:  # whose fault it is shows when each row is drawn alone
         outcomes = [
             _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
         ]
     execution = batch.sampler.execution
     backend = None if execution is None else execution.backend
+    drawn: list[int] = []
+    # All of a row in one place: this runs for every token.
     for item, outcome in zip(batch.sequences, outcomes, strict=True):
-        item.generation.backend = backend
-        if item.over:
-            continue
+        generation = item.generation
+        generation.backend = backend
         if isinstance(outcome, DecodingError):
-            item.generation.fail(outcome)
-        else:
-            _take(item, outcome)
-    batch.history.append([item.token_ids[-1] for item in batch.sequences])
+            generation.fail(outcome)
+        elif not item.over:
+            try:
+                item.take(outcome)
+                if item.jump is not None:
+                    item.look_ahead()
+            except Exception as error:  # a vocabulary or a grammar may raise anything
+                generation.fail(writing_error(error, len(item.samples)))
+        drawn.append(item.token_ids[-1])
+    batch.append(drawn)
 
 
 def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:
@@ -147,14 +188,6 @@ def _drawn_alone(sequence: RunningSequence, logits: Rows) -> Sample | DecodingEr
     return outcome
 
 
-def _take(sequence: RunningSequence, sample: Sample) -> None:
-    try:
-        sequence.take(sample)
-        sequence.look_ahead()
-    except Exception as error:  # a vocabulary or a grammar may raise anything
-        sequence.generation.fail(_writing_error(sequence, error))
-
-
 def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[int]) -> int:
     from decoding.engine.forced_tokens import write_forced
 
@@ -162,17 +195,8 @@ def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[i
     try:
         write_forced(sequence, logits, token_ids)
     except Exception as error:
-        sequence.generation.fail(_writing_error(sequence, error))
+        sequence.generation.fail(writing_error(error, len(sequence.samples)))
     return len(sequence.samples) - before
-
-
-def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError:
-    """The error of a sequence whose token cannot be appended."""
-    if isinstance(error, DecodingError):
-        return error
-    failure = RequestError(f"writing a token raised {shown_error(error)}", len(sequence.samples))
-    failure.__cause__ = error
-    return failure
 
 
 def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingError:

@@ -17,7 +17,7 @@ from decoding.typing import Anything, Rows
 def extend(batch: RunningBatch, memory: Memory) -> None:
     """Run the model on the new tokens of each sequence and draw the next token of each."""
     sequences = batch.sequences
-    latest = [item.latest for item in sequences]
+    latest = batch.latest()
     counts = list(map(len, latest))  # the model may change the lists
     try:
         logits = call(sequences, latest, memory)

@@ -291,7 +291,7 @@ class Engine:
     def _beside(self, shares: Sequence[Share]) -> list[Share]:
         """The parts of prompts that go through the model in one call with running sequences."""
         running = self._batch.sequences
-        if not (shares and running) or any(item.forced for item in running):
+        if not (shares and running) or self._batch.is_forced:
             return []
         return [
             share
@@ -380,7 +380,7 @@ class Engine:
         if self._prefixes.limit:
             capacity = self._limits.capacity
             room = math.inf if capacity is None else capacity - self._reserved()
-            prefixes = prefixes_of(item for item in ended if item.generation.error is None)
+            prefixes = prefixes_of(item for item in ended if item.generation.failure is None)
             self._prefixes.add(prefixes, int(min(room, self._prefixes.limit)))
         self._memory.keep(self._held(self._running()))
 

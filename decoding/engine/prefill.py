@@ -138,8 +138,7 @@ def prefill_beside(
         before = [_taken_out(share, memory) for share in shares]
         states = [item.state for item in before]
         parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
-        latest = [item.latest for item in batch.sequences]
-        logits = call(batch.sequences, latest, memory, states, parts)
+        logits = call(batch.sequences, batch.latest(), memory, states, parts)
     except Exception:  # whose fault it is shows when each is called alone
         for item in batch.sequences:
             item.held = None
