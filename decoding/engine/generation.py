@@ -238,14 +238,10 @@ class Generation:
         Where the text of a token cannot be made, that ends the generation, and there are none.
         """
         [transcript] = self._written()
+        response = self.response if self.finished else None
+        shows = self.request.parameters.details
         try:
-            return events_of(
-                transcript,
-                first,
-                last,
-                self.response,
-                wire_details=self.request.parameters.details,
-            )
+            return events_of(transcript, first, last, response, wire_details=shows)
         except Exception as error:  # a vocabulary may raise anything
             self.fail(writing_error(error, len(transcript.samples)))
             return []

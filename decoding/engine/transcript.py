@@ -10,7 +10,7 @@ from decoding.engine.detokenizer import TokenText
 from decoding.engine.stopping import StopStrings
 from decoding.errors import ParameterError, require
 from decoding.records import constructor_of
-from decoding.sampling.batch import Sample
+from decoding.sampling.batch import Alternative, Sample
 from decoding.vocabulary import Vocabulary
 from decoding.wire.details import (
     BestOfSequence,
@@ -32,6 +32,9 @@ _new_event = constructor_of(StreamEvent)
 
 Record: TypeAlias = tuple[Token, str, tuple[TopToken, ...]]
 """A token, the text that it has made final, and the likeliest tokens of its step."""
+
+Spelling: TypeAlias = tuple[bytes, str, bool]
+"""The bytes and the text of a token; whether it adds no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,8 @@ class Transcript:
 
     __slots__ = (
         "_begun",
-        "_decoded",
         "_ending",
-        "_records",
+        "_read",
         "_vocabulary",
         "finish_reason",
         "samples",
@@ -83,21 +85,19 @@ class Transcript:
         self._vocabulary = vocabulary
         self._begun = begun
         self.samples: list[Sample] = []
-        # The decoder, and the text that each token has made final. None while they are changed.
-        self._decoded: tuple[TokenText, list[str]] | None = None
-        # Of the first tokens, as far as they have been read.
-        self._records: list[Record] = []
+        # The decoder, and the records of the tokens that it has read. None while they are changed.
+        self._read: tuple[TokenText, list[Record]] | None = None
         self.finish_reason: FinishReason | None = None
 
     @property
     def tokens(self) -> tuple[Token, ...]:
         """The tokens drawn so far, special tokens included."""
-        return tuple([item[0] for item in self.records(0, len(self.samples))])
+        return tuple([item[0] for item in self.records(len(self.samples))])
 
     @property
     def top_tokens(self) -> tuple[tuple[TopToken, ...], ...]:
         """The likeliest tokens of every step; empty where none were asked for."""
-        return tuple([item[2] for item in self.records(0, len(self.samples)) if item[2]])
+        return tuple([item[2] for item in self.records(len(self.samples)) if item[2]])
 
     @property
     def token_count(self) -> int:
@@ -107,7 +107,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """The text so far that no stop string can remove any more."""
-        return "".join(self._decode(len(self.samples))[1])
+        return "".join([item[1] for item in self.records(len(self.samples))])
 
     @property
     def mean_logprob(self) -> float:
@@ -118,44 +118,33 @@ class Transcript:
         """Record one drawn token; return the text that has become final."""
         self.samples.append(sample)
         self.conclude()
-        return self._decode(len(self.samples))[1][-1]
+        return self.records(len(self.samples))[-1][1]
 
     def conclude(self) -> None:
         """Find whether the last token ends the sequence; to ask again changes nothing."""
-        samples, ending, stop = self.samples, self._ending, None
+        samples, ending = self.samples, self._ending
+        count = len(samples)
         if ending.stops.strings:
-            stop = self._decode(len(samples))[0].stop
-        if len(samples) >= ending.max_new_tokens:
+            self.records(count)
+        if count >= ending.max_new_tokens:
             self.finish_reason = FinishReason.LENGTH
         elif samples[-1].token_id in ending.eos_token_ids:
             self.finish_reason = FinishReason.EOS_TOKEN
-        elif stop is not None:
+        elif self._read is not None and self._read[0].stop is not None:
             self.finish_reason = FinishReason.STOP_SEQUENCE
 
-    def records(self, first: int, last: int) -> list[Record]:
-        """The records of the tokens from index `first` up to `last`; made when first read."""
-        known = self._records
-        start = len(known)
-        if start < last:
-            text, pieces = self._decode(last)
-            is_known = self._vocabulary is not None
-            known[start:last] = [
-                _record(sample, shown, text, is_known=is_known)
-                for sample, shown in zip(self.samples[start:last], pieces[start:last], strict=True)
-            ]
-        return known[first:last]
+    def records(self, count: int) -> list[Record]:
+        """The records of the tokens, of the first `count` at least, which are decoded now.
 
-    def _decode(self, count: int) -> tuple[TokenText, list[str]]:
-        """Decode the text of the first tokens: the decoder, and what each token has made final.
-
-        Where this is interrupted, the text is decoded anew.
+        Where this is interrupted, all is decoded anew. The list is the transcript's own.
         """
-        known, ending, samples = self._decoded, self._ending, self.samples
+        known, samples = self._read, self.samples
         is_last = self.finish_reason is not None and count == len(samples)
         if known is not None and len(known[1]) >= count and not is_last:
-            return known
-        self._decoded = None
+            return known[1]
+        self._read = None
         if known is None:
+            ending = self._ending
             text = TokenText(
                 self._vocabulary,
                 ending.stops,
@@ -164,36 +153,52 @@ class Transcript:
                 begun=self._begun,
             )
             known = text, []
-        text, pieces = known
-        for index in range(len(pieces), count):
-            spelling = text.spelling(samples[index].token_id)
-            pieces.append(text.push_spelling(spelling, stopping=index >= ending.min_tokens))
-        if is_last:  # nothing is held back any more; where that was done, it adds nothing
-            pieces[-1] += text.flush(stopping=count > ending.min_tokens)
-        self._decoded = known
-        return known
+        text, records = known
+        first_stopping, is_known = self._ending.min_tokens, self._vocabulary is not None
+        for index in range(len(records), count):
+            sample = samples[index]
+            spelling = text.spelling(sample.token_id)
+            shown = text.push_spelling(spelling, stopping=index >= first_stopping)
+            top = _top_tokens(sample.top, text, is_known=is_known) if sample.top else ()
+            records.append(self._record(sample, spelling, shown, top))
+        if is_last:
+            rest = text.flush(stopping=count > first_stopping)
+            if rest:
+                sample, (_, shown, top) = samples[-1], records[-1]
+                spelling = text.spelling(sample.token_id)
+                records[-1] = self._record(sample, spelling, shown + rest, top)
+        self._read = known
+        return records
+
+    def _record(
+        self, sample: Sample, spelling: Spelling, shown: str, top_tokens: tuple[TopToken, ...]
+    ) -> Record:
+        spelled, text, special = spelling
+        token = _new_token(
+            sample.token_id,
+            shown + text if special else shown,
+            sample.processed_logprob,
+            special,
+            sample.raw_logprob,
+            sample.rank,
+            sample.entropy,
+            sample.support_size,
+            None if self._vocabulary is None else spelled,
+        )
+        return token, shown, top_tokens
 
 
-def _record(sample: Sample, shown: str, text: TokenText, *, is_known: bool) -> Record:
-    """The record of a token; is_known: whether its bytes are."""
-    spelled, own_text, special = text.spelling(sample.token_id)
-    token = _new_token(
-        sample.token_id,
-        shown + own_text if special else shown,
-        sample.processed_logprob,
-        special,
-        sample.raw_logprob,
-        sample.rank,
-        sample.entropy,
-        sample.support_size,
-        spelled if is_known else None,
-    )
-    top_tokens: list[TopToken] = []
-    for item in sample.top:
-        spelled, own_text, special = text.spelling(item.token_id)
-        top_tokens.append(
+def _top_tokens(
+    top: Sequence[Alternative], text: TokenText, *, is_known: bool
+) -> tuple[TopToken, ...]:
+    """The records of the likeliest tokens of a step; is_known: whether their bytes are."""
+    records: list[TopToken] = []
+    for item in top:
+        token_id = item.token_id
+        spelled, own_text, special = text.spelling(token_id)
+        records.append(
             _new_top_token(
-                item.token_id,
+                token_id,
                 own_text,
                 item.processed_logprob,
                 special,
@@ -201,7 +206,7 @@ def _record(sample: Sample, shown: str, text: TokenText, *, is_known: bool) -> R
                 spelled if is_known else None,
             )
         )
-    return token, shown, tuple(top_tokens)
+    return tuple(records)
 
 
 def response_of(
@@ -276,8 +281,12 @@ def event_of(
     count = transcript.token_count
     if not count:
         raise ParameterError("transcript", "no token", "at least one token")
-    [(token, _, top_tokens)] = transcript.records(count - 1, count)
-    return _event(count, (token, text, top_tokens), response, wire_details=wire_details)
+    token, _, top_tokens = transcript.records(count)[count - 1]
+    if response is None:
+        return _new_event(
+            index=count, token=token, text=text, top_tokens=top_tokens, wire_details=wire_details
+        )
+    return _last_event(count, (token, text, top_tokens), response, wire_details=wire_details)
 
 
 def events_of(
@@ -287,21 +296,28 @@ def events_of(
 
     response: of the sequence, where it has finished. wire_details: as for `event_of`.
     """
-    final = None if response is None else transcript.token_count
-    return [
-        _event(index, record, response if index == final else None, wire_details=wire_details)
-        for index, record in enumerate(transcript.records(first, last), first + 1)
-    ]
+    records = transcript.records(last)
+    events: list[StreamEvent] = []
+    for index in range(first, last):
+        token, text, top_tokens = records[index]
+        events.append(
+            _new_event(
+                index=index + 1,
+                token=token,
+                text=text,
+                top_tokens=top_tokens,
+                wire_details=wire_details,
+            )
+        )
+    if response is not None and last == transcript.token_count:
+        events[-1] = _last_event(last, records[-1], response, wire_details=wire_details)
+    return events
 
 
-def _event(
-    index: int, record: Record, response: Response | None, *, wire_details: bool
+def _last_event(
+    index: int, record: Record, response: Response, *, wire_details: bool
 ) -> StreamEvent:
     token, text, top_tokens = record
-    if response is None:
-        return _new_event(
-            index=index, token=token, text=text, top_tokens=top_tokens, wire_details=wire_details
-        )
     return _new_event(
         index=index,
         token=token,
