@@ -265,12 +265,14 @@ class HistoryBuffer:
         last = self._count - 1
         row = checked_row(row, self._count)
         lengths, prompt_lengths = self._lengths, self._prompt_lengths
+        is_longest = lengths[row] == self._longest
         if row != last:
             end = lengths[last]
             self._token_ids[row, :end] = self._token_ids[last, :end]
             lengths[row], prompt_lengths[row] = end, prompt_lengths[last]
         self._count = last
-        self._longest = int(lengths[:last].max(initial=0))
+        if is_longest:
+            self._longest = int(lengths[:last].max(initial=0))
         if last == 0 and self._token_ids.size > _MOST_KEPT:
             self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
 

@@ -62,16 +62,17 @@ class RunningBatch:
         """Let sequences leave, wherever they are."""
         if not sequences:
             return
-        for row in range(len(self.sequences) - 1, -1, -1):
+        rows = [row for row, item in enumerate(self.sequences) if item in sequences]
+        rows.reverse()  # no row that is still to leave is moved
+        self.sampler.remove_all(rows)
+        for row in rows:
             sequence = self.sequences[row]
-            if sequence in sequences:
-                self.sampler.remove(row)
-                self.history.remove(row)
-                self.sequences[row], self._last[row] = self.sequences[-1], self._last[-1]
-                self.sequences.pop()
-                self._last.pop()
-                self._steered -= sequence.has_feedback
-                self._jumping -= sequence.jump is not None
+            self.history.remove(row)
+            self.sequences[row], self._last[row] = self.sequences[-1], self._last[-1]
+            self.sequences.pop()
+            self._last.pop()
+            self._steered -= sequence.has_feedback
+            self._jumping -= sequence.jump is not None
 
     def clear(self) -> None:
         """Let all sequences leave."""

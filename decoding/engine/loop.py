@@ -260,7 +260,7 @@ class Engine:
         self._revive()
         late = generations_of(self._mask_waits.sequences)
         self._mask_waits.exchange(self._batch)
-        running = generations_of(self._batch.sequences)
+        running = [item.generation for item in self._batch.sequences]
         shares = self._admit()
         arriving = [share.generation for share in shares]
         beside = self._beside(shares)
@@ -283,7 +283,8 @@ class Engine:
         if arriving or failed or any(item.over for item in self._running()):
             self._keep(newcomers)
             for generation in moved:
-                generation.let_go()
+                if generation.finished:
+                    generation.let_go()
         self._mask_waits.ask()
         self._arriving = []
         return list(moved)

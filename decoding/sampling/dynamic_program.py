@@ -135,6 +135,8 @@ class RowPrograms:
         moved: the instructions of the last step of rows that are laid out anew.
         """
         self._unchanging = None
+        if not moved and rows == self._rows:  # those that left had the programs of those that came
+            return
         fresh = [row for row in dict.fromkeys(rows) if row not in self._runs]
         if fresh:
             self._sweep(rows)
