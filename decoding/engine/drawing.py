@@ -37,7 +37,7 @@ class RunningBatch:
         try:
             row = self.sampler.add(sequence.sampler)
             try:
-                self.history.add(prompt, sequence.token_ids[len(prompt) :])
+                self.history.add(prompt, tuple(sequence.token_ids[len(prompt) :]))
             except BaseException:
                 self.sampler.remove(row)
                 raise

@@ -151,10 +151,12 @@ def last_run(pipeline: Pipeline) -> Fused:
 
 def widest_bias(pipeline: Pipeline) -> int:
     """The largest token id that a bias of the pipeline names; −1 for none."""
-    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
-    items = [item for segment in fused for item in segment.instructions]
-    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
-    return max((max(token_ids, default=-1) for token_ids in named), default=-1)
+    widest, bias = -1, Opcode.LOGIT_BIAS
+    for segment in pipeline.segments:
+        for item in segment.instructions if isinstance(segment, Fused) else ():
+            if item.opcode == bias:
+                widest = max(widest, max(item.token_ids, default=-1))
+    return widest
 
 
 def outcome_error(

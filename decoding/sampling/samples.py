@@ -47,6 +47,8 @@ class Sampler:
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
+        if len(self.pipeline.segments) == 1:  # instructions alone, which have no state
+            return ()
         return tuple(item.start() for item in self.pipeline.processors if is_feedback(item))
 
 
