@@ -237,7 +237,8 @@ class Generation:
 
         Where the text of a token cannot be made, that ends the generation, and there are none.
         """
-        [transcript] = self._written()
+        sequences = self.sequences
+        transcript = sequences[0].transcript if sequences else self._transcripts[0]
         response = self.response if self.finished else None
         shows = self.request.parameters.details
         try:

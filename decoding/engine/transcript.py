@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from decoding.engine.detokenizer import TokenText
@@ -32,9 +32,6 @@ _new_event = constructor_of(StreamEvent)
 
 Record: TypeAlias = tuple[Token, str, tuple[TopToken, ...]]
 """A token, the text that it has made final, and the likeliest tokens of its step."""
-
-Spelling: TypeAlias = tuple[bytes, str, bool]
-"""The bytes and the text of a token; whether it adds no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,35 +154,32 @@ class Transcript:
         first_stopping, is_known = self._ending.min_tokens, self._vocabulary is not None
         for index in range(len(records), count):
             sample = samples[index]
-            spelling = text.spelling(sample.token_id)
+            token_id, top = sample.token_id, sample.top
+            spelling = text.spelling(token_id)
             shown = text.push_spelling(spelling, stopping=index >= first_stopping)
-            top = _top_tokens(sample.top, text, is_known=is_known) if sample.top else ()
-            records.append(self._record(sample, spelling, shown, top))
+            spelled, own_text, special = spelling
+            token = _new_token(
+                token_id,
+                shown + own_text if special else shown,
+                sample.processed_logprob,
+                special,
+                sample.raw_logprob,
+                sample.rank,
+                sample.entropy,
+                sample.support_size,
+                spelled if is_known else None,
+            )
+            top_tokens = _top_tokens(top, text, is_known=is_known) if top else ()
+            records.append((token, shown, top_tokens))
         if is_last:
             rest = text.flush(stopping=count > first_stopping)
             if rest:
-                sample, (_, shown, top) = samples[-1], records[-1]
-                spelling = text.spelling(sample.token_id)
-                records[-1] = self._record(sample, spelling, shown + rest, top)
+                token, shown, top_tokens = records[-1]
+                whole = shown + rest
+                told = replace(token, text=whole + token.text[len(shown) :])
+                records[-1] = told, whole, top_tokens
         self._read = known
         return records
-
-    def _record(
-        self, sample: Sample, spelling: Spelling, shown: str, top_tokens: tuple[TopToken, ...]
-    ) -> Record:
-        spelled, text, special = spelling
-        token = _new_token(
-            sample.token_id,
-            shown + text if special else shown,
-            sample.processed_logprob,
-            special,
-            sample.raw_logprob,
-            sample.rank,
-            sample.entropy,
-            sample.support_size,
-            None if self._vocabulary is None else spelled,
-        )
-        return token, shown, top_tokens
 
 
 def _top_tokens(
