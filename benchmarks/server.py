@@ -85,8 +85,9 @@ class Waiting:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], NDArray[np.float32]]:
         del all_positions
+        began = times()
         states = [[sum(prompt)] for prompt in prompts]
-        return states, self._logits(states)
+        return states, self._logits(states, began)
 
     def extend(
         self,
@@ -96,9 +97,10 @@ class Waiting:
         all_positions: bool = False,
     ) -> NDArray[np.float32]:
         del all_positions
+        began = times()
         for state, new in zip(states, token_ids, strict=True):
             state[0] = 31 * state[0] % 1_000_003 + sum(new)
-        return self._logits(states)
+        return self._logits(states, began)
 
     def fork(self, state: list[int]) -> list[int]:
         return list(state)
@@ -109,8 +111,7 @@ class Waiting:
     def release(self, state: list[int]) -> None:
         state.clear()
 
-    def _logits(self, states: Sequence[list[int]]) -> NDArray[np.float32]:
-        began = times()
+    def _logits(self, states: Sequence[list[int]], began: Times) -> NDArray[np.float32]:
         if self._seconds:
             time.sleep(self._seconds)
         found: NDArray[np.float32] = self._rows[[state[0] % _ROWS for state in states]]

@@ -52,9 +52,14 @@ class RunningBatch:
             self.width = None
         return True
 
+    @property
+    def over(self) -> list[RunningSequence]:
+        """The sequences that need no further token."""
+        return [item for item in self.sequences if item.ended or item.generation.failure]
+
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
-        ended = [item for item in self.sequences if item.over]
+        ended = self.over
         self.remove(set(ended))
         return ended
 
@@ -152,19 +157,19 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
     execution = batch.sampler.execution
     backend = None if execution is None else execution.backend
     drawn: list[int] = []
-    # All of a row in one place: this runs for every token.
     for item, outcome in zip(batch.sequences, outcomes, strict=True):
         generation = item.generation
         generation.backend = backend
-        if isinstance(outcome, DecodingError):
-            generation.fail(outcome)
-        elif not item.over:
-            try:
-                item.take(outcome)
-                if item.jump is not None:
-                    item.look_ahead()
-            except Exception as error:  # a vocabulary or a grammar may raise anything
-                generation.fail(writing_error(error, len(item.samples)))
+        if not (item.ended or generation.failure):
+            if isinstance(outcome, DecodingError):
+                generation.fail(outcome)
+            else:
+                try:
+                    item.take(outcome)
+                    if item.jump is not None:
+                        item.look_ahead()
+                except Exception as error:  # a vocabulary or a grammar may raise anything
+                    generation.fail(writing_error(error, len(item.samples)))
         drawn.append(item.token_ids[-1])
     batch.append(drawn)
 

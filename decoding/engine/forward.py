@@ -42,14 +42,17 @@ def call(
     Raises whatever the model raises, and for logits of another shape; then, or where the call is
     interrupted, nobody knows what the states hold.
     """
-    counts = list(map(len, latest))
-    rows = sum(counts)
-    every = [*(item.state for item in sequences), *states]
+    # What the states hold after the call; the model may change the lists.
+    lengths = [
+        len(item.token_ids) - 1 + len(new) for item, new in zip(sequences, latest, strict=True)
+    ]
+    rows = sum(map(len, latest))
+    every = [*[item.state for item in sequences], *states]
     for item in sequences:
         item.held = None
-    output = memory.extend(every, [*latest, *parts], all_positions=rows > len(counts))
-    for item, count in zip(sequences, counts, strict=True):
-        item.held = len(item.token_ids) - 1 + count
+    output = memory.extend(every, [*latest, *parts], all_positions=rows > len(sequences))
+    for item, length in zip(sequences, lengths, strict=True):
+        item.held = length
     return checked_logits(output, rows + len(parts))
 
 

@@ -280,7 +280,7 @@ class Engine:
             extend(self._batch, self._memory)
         failed = [item for item in late if item.done]
         moved = dict.fromkeys([*expired, *running, *arriving, *failed])
-        if arriving or failed or any(item.over for item in self._running()):
+        if arriving or failed or self._batch.over or self._mask_waits.over:
             self._keep(newcomers)
             for generation in moved:
                 if generation.finished:

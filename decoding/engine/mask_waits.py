@@ -95,9 +95,14 @@ class MaskWaits:
             self._asked.pop(item, None)
             self._masks.pop(item, None)
 
+    @property
+    def over(self) -> list[RunningSequence]:
+        """The sequences that wait and need no further token."""
+        return [item for item in self.sequences if item.over]
+
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
-        ended = [item for item in self.sequences if item.over]
+        ended = self.over
         if ended:
             self.sequences = [item for item in self.sequences if not item.over]
         return ended
