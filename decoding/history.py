@@ -256,7 +256,8 @@ class HistoryBuffer:
         row, begun, length = self._count, len(first), len(first) + len(second)
         self._make_room(row + 1, length)
         self._token_ids[row, :begun] = first
-        self._token_ids[row, begun:length] = second
+        if length > begun:
+            self._token_ids[row, begun:length] = second
         self._lengths[row], self._prompt_lengths[row] = length, begun
         self._count, self._longest = row + 1, max(self._longest, length)
         return row

@@ -133,7 +133,9 @@ def prefill_beside(
     """
     for share in shares:
         share.generation.timing.start()
-    shares = sorted(shares, key=_joins_at_once, reverse=True)
+    at_once = list(filter(_joins_at_once, shares))
+    later = [share for share in shares if share not in at_once]
+    shares = [*at_once, *later]
     try:
         before = [_taken_out(share, memory) for share in shares]
         states = [item.state for item in before]
@@ -143,15 +145,17 @@ def prefill_beside(
         for item in batch.sequences:
             item.held = None
         return None
-    count, joining = len(batch.sequences), sum(map(_joins_at_once, shares))
+    count, joining = len(batch.sequences), len(at_once)
     rows = list(range(count))
-    for row, (share, known) in enumerate(zip(shares[:joining], before, strict=False), count):
+    for row, (share, known) in enumerate(zip(at_once, before, strict=False), count):
         if _fitted(share, logits.shape[1], None) is None:
             continue
         _begin(share.generation, known._replace(length=share.end), memory)
         rows += [row for item in share.generation.sequences if not item.over and batch.add(item)]
-    others = rows_of(logits, range(count + joining, len(logits)))
-    started = _take_up(shares[joining:], before[joining:], others, memory, arrivals)
+    started: list[RunningSequence] = []
+    if later:
+        others = rows_of(logits, range(count + joining, len(logits)))
+        started = _take_up(later, before[joining:], others, memory, arrivals)
     draw_rows(batch, rows_of(logits, rows), [1] * len(rows))
     return started
 
