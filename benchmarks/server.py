@@ -27,7 +27,14 @@ from numpy.typing import NDArray
 
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
-from benchmarks.thread_times import PARTS, PERCENTILES, Times, percentiles, times
+from benchmarks.thread_times import (
+    PARTS,
+    PERCENTILES,
+    Times,
+    percentiles,
+    times,
+    times_clocks_last,
+)
 from decoding import Engine, Generation, GenerationParameters, LanguageModel, generate
 from decoding.cli.serve import fastest_loop, let_threads_go_on
 from decoding.vocabulary import Vocabulary
@@ -115,7 +122,7 @@ class Waiting:
         if self._seconds:
             time.sleep(self._seconds)
         found: NDArray[np.float32] = self._rows[[state[0] % _ROWS for state in states]]
-        self.spent = self.spent.plus(times().minus(began))
+        self.spent = self.spent.plus(times_clocks_last().minus(began))
         return found
 
 
@@ -129,7 +136,8 @@ class TimedEngine(Engine):
 
     def step(self) -> list[Generation]:
         """As an engine's."""
-        began, before = times(), self._forward.spent
+        before = self._forward.spent
+        began = times_clocks_last()
         moved = super().step()
         self.steps.append(times().minus(began).minus(self._forward.spent.minus(before)))
         return moved
