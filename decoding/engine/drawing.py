@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.engine.generation import RunningSequence, writing_error
 from decoding.errors import DecodingError, ProcessorError, shown, shown_error
 from decoding.history import History, HistoryBuffer
 from decoding.sampling.batch import BatchSampler, Sample, States
 from decoding.typing import Rows
+
+
+class Call(NamedTuple):
+    """A call of the model for the sequences of a batch, and their lengths before it.
+
+    counts: how many tokens each was given; None until the model has returned.
+    """
+
+    sequences: list[RunningSequence]
+    lengths: NDArray[np.int64]
+    counts: list[int] | None
 
 
 class RunningBatch:
@@ -28,6 +41,8 @@ class RunningBatch:
         self._last: list[int] = []
         # How many sequences have feedbacks, and how many may be forced to write tokens.
         self._steered = self._jumping = 0
+        self.call: Call | None = None
+        """That of the step that runs."""
         self.width: int | None = None
         """The width of logits that every plan has; None where plans have to be compared."""
 
@@ -98,6 +113,26 @@ class RunningBatch:
             for row, item in enumerate(self.sequences):
                 latest[row] += item.forced
         return latest
+
+    def begin_call(self) -> None:
+        """Note that the model is called: what the states hold is not known until `end_call`."""
+        self.call = Call(list(self.sequences), self.history.view().lengths.copy(), None)
+
+    def end_call(self, counts: list[int]) -> None:
+        """Note that the model has appended so many tokens to the states."""
+        if self.call is not None:
+            self.call = self.call._replace(counts=counts)
+
+    def note_excess(self) -> None:
+        """After an interrupt: note what the states hold, by the call of the model."""
+        if self.call is not None:
+            sequences, lengths, counts = self.call
+            for row, item in enumerate(sequences):
+                item.excess = None
+                if counts is not None:
+                    item.excess = int(lengths[row]) + counts[row] - len(item.token_ids)
+        # Last: from here on they say it themselves.
+        self.call = None
 
     def states(self) -> list[States] | None:
         """The states of the feedbacks of each sequence; None where no sequence has feedbacks."""

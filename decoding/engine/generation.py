@@ -22,8 +22,9 @@ class RunningSequence:
         far it is: all other attributes but the first three follow from them, and `rebuild` makes
         these again.
     state: the model's memory of it.
-    held: how many of its tokens the state holds; None where that is not known, and then the state
-        is not used again. Between steps it holds all but the last.
+    excess: how many of its tokens the state holds beyond all but the last: 0 between steps. None
+        where that is not known, and then the state is not used again. A step does not write it:
+        what the state holds is worked out after an interrupt.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     ended: whether its last token is written.
     """
@@ -34,8 +35,8 @@ class RunningSequence:
         "_first_look",
         "_start",
         "ended",
+        "excess",
         "generation",
-        "held",
         "jump",
         "sampler",
         "samples",
@@ -50,7 +51,7 @@ class RunningSequence:
         self.generation = generation
         self.sampler = plan.samplers[index]
         self.state = state
-        self.held: int | None = len(plan.prompt)
+        self.excess: int | None = 0
         self.transcript = Transcript(ending, plan.vocabulary, begun=plan.begun)
         self.samples = self.transcript.samples
         self.token_ids = list(plan.prompt)

@@ -287,6 +287,8 @@ class Engine:
                     generation.let_go()
         self._mask_waits.ask()
         self._arriving = []
+        # Now each state holds all tokens but the last.
+        self._batch.call = None
         return list(moved)
 
     def _beside(self, shares: Sequence[Share]) -> list[Share]:
@@ -414,6 +416,7 @@ class Engine:
                 stop([generation], error)
         # A generation that had not drawn all its first tokens waits again, without sequences.
         going = [item for item in sequences if item.generation.sequences and not item.over]
+        self._batch.note_excess()
         for item in going:
             restore(item, self._memory)
         self._regroup(going)
@@ -422,7 +425,7 @@ class Engine:
 
     def _revive(self) -> None:
         """Recompute the model states that an interrupt has lost."""
-        lost = [item for item in self._batch.sequences if item.held is None]
+        lost = [item for item in self._batch.sequences if item.excess is None]
         for item in lost:
             revive(item, self._memory)
         if any(item.over for item in lost):
@@ -431,7 +434,7 @@ class Engine:
 
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:
     """The states of sequences whose contents are known."""
-    return [item.state for item in sequences if item.held is not None]
+    return [item.state for item in sequences if item.excess is not None]
 
 
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:

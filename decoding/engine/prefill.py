@@ -33,9 +33,9 @@ from decoding.wire.details import PrefillToken, TopToken
 def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
     """The tokens and states of sequences whose state is known."""
     return [
-        Prefix(item.token_ids[: item.held], item.state, item.generation.plan.adapter)
+        Prefix(item.token_ids[:-1], item.state, item.generation.plan.adapter)
         for item in sequences
-        if item.held is not None
+        if item.excess is not None
     ]
 
 
@@ -140,10 +140,10 @@ def prefill_beside(
         before = [_taken_out(share, memory) for share in shares]
         states = [item.state for item in before]
         parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
-        logits = call(batch.sequences, batch.latest(), memory, states, parts)
+        logits = call(batch, batch.latest(), memory, states, parts)
     except Exception:  # whose fault it is shows when each is called alone
         for item in batch.sequences:
-            item.held = None
+            item.excess = None
         return None
     count, joining = len(batch.sequences), len(at_once)
     rows = list(range(count))
