@@ -38,11 +38,14 @@ class RunningBatch:
         self.sequences: list[RunningSequence] = []
         self.sampler = BatchSampler(most_threads=most_threads)
         self.history = HistoryBuffer()
-        self._last: list[int] = []
+        self.last: list[int] = []
+        """The last token of each sequence."""
         # How many sequences have feedbacks, and how many may be forced to write tokens.
         self._steered = self._jumping = 0
         self.call: Call | None = None
         """That of the step that runs."""
+        # That is noted in each generation; None where a sequence has joined.
+        self._backend: str | None = None
         self.width: int | None = None
         """The width of logits that every plan has; None where plans have to be compared."""
 
@@ -60,7 +63,8 @@ class RunningBatch:
             sequence.generation.fail(_pipeline_error(sequence, error))
             return False
         self.sequences.append(sequence)
-        self._last.append(sequence.token_ids[-1])
+        self.last.append(sequence.token_ids[-1])
+        self._backend = None
         self._steered += sequence.has_feedback
         self._jumping += sequence.jump is not None
         if sequence.generation.plan.width != self.width:
@@ -70,7 +74,7 @@ class RunningBatch:
     @property
     def over(self) -> list[RunningSequence]:
         """The sequences that need no further token."""
-        return [item for item in self.sequences if item.ended or item.generation.failure]
+        return [item for item in self.sequences if item.ended]
 
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
@@ -88,9 +92,9 @@ class RunningBatch:
         for row in rows:
             sequence = self.sequences[row]
             self.history.remove(row)
-            self.sequences[row], self._last[row] = self.sequences[-1], self._last[-1]
+            self.sequences[row], self.last[row] = self.sequences[-1], self.last[-1]
             self.sequences.pop()
-            self._last.pop()
+            self.last.pop()
             self._steered -= sequence.has_feedback
             self._jumping -= sequence.jump is not None
 
@@ -108,7 +112,7 @@ class RunningBatch:
 
         The lists are the caller's.
         """
-        latest = [[token_id] for token_id in self._last]
+        latest = [[token_id] for token_id in self.last]
         if self._jumping:
             for row, item in enumerate(self.sequences):
                 latest[row] += item.forced
@@ -140,8 +144,17 @@ class RunningBatch:
 
     def append(self, token_ids: list[int]) -> None:
         """Note the token that each sequence has drawn."""
-        self._last = token_ids
+        self.last = token_ids
         self.history.append(token_ids)
+
+    def note_backend(self) -> None:
+        """Note in each generation which backend has drawn."""
+        execution = self.sampler.execution
+        backend = None if execution is None else execution.backend
+        if backend is not self._backend:
+            for item in self.sequences:
+                item.generation.backend = backend
+            self._backend = backend
 
 
 def draw_first(
@@ -155,12 +168,12 @@ def draw_first(
     for row, item in enumerate(sequences):
         if item.forced:
             _write_forced(item, logits[row : row + 1], item.forced[:1])
-        elif not item.over and arrivals.add(item):
+        elif not item.ended and arrivals.add(item):
             chosen.append(row)
     if chosen:
         draw(arrivals, rows_of(logits, chosen))
         arrivals.clear()
-    return [item for item in sequences if not item.over]
+    return [item for item in sequences if not item.ended]
 
 
 def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
@@ -177,6 +190,8 @@ def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
         if forced:
             count = _write_forced(item, logits[end - 1 - len(forced) : end - 1], forced)
             batch.history.extend_row(row, forced[:count])
+            if item.ended:  # and draws no further token: the model has read all of these
+                item.excess = 1 + len(forced) - count
     draw(batch, rows_of(logits, (ends - 1).tolist()))
 
 
@@ -189,24 +204,23 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
         outcomes = [
             _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
         ]
-    execution = batch.sampler.execution
-    backend = None if execution is None else execution.backend
-    drawn: list[int] = []
-    for item, outcome in zip(batch.sequences, outcomes, strict=True):
-        generation = item.generation
-        generation.backend = backend
-        if not (item.ended or generation.failure):
-            if isinstance(outcome, DecodingError):
-                generation.fail(outcome)
-            else:
-                try:
-                    item.take(outcome)
-                    if item.jump is not None:
-                        item.look_ahead()
-                except Exception as error:  # a vocabulary or a grammar may raise anything
-                    generation.fail(writing_error(error, len(item.samples)))
-        drawn.append(item.token_ids[-1])
-    batch.append(drawn)
+    batch.note_backend()
+    last = batch.last.copy()
+    # What this touches of a row is in no cache: a row's own record alone, unless it ends.
+    for row, (item, outcome) in enumerate(zip(batch.sequences, outcomes, strict=True)):
+        if item.ended:
+            continue
+        if isinstance(outcome, DecodingError):
+            item.generation.fail(outcome)
+            continue
+        last[row] = outcome.token_id
+        try:
+            item.take(outcome)
+            if item.jump is not None:
+                item.look_ahead()
+        except Exception as error:  # a vocabulary or a grammar may raise anything
+            item.generation.fail(writing_error(error, len(item.samples)))
+    batch.append(last)
 
 
 def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:

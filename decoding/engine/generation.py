@@ -22,11 +22,11 @@ class RunningSequence:
         far it is: all other attributes but the first three follow from them, and `rebuild` makes
         these again.
     state: the model's memory of it.
-    excess: how many of its tokens the state holds beyond all but the last: 0 between steps. None
-        where that is not known, and then the state is not used again. A step does not write it:
-        what the state holds is worked out after an interrupt.
+    excess: how many tokens the state holds beyond all of the sequence's but the last: 0 between
+        steps while it goes on. None where that is not known, and then the state is not used again.
+        A step does not write it for every token: it is worked out after an interrupt.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
-    ended: whether its last token is written.
+    ended: whether it needs no further token: the last one is written, or its generation has failed.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class RunningSequence:
         self.transcript = Transcript(ending, plan.vocabulary, begun=plan.begun)
         self.samples = self.transcript.samples
         self.token_ids = list(plan.prompt)
-        self.ended = False
+        self.ended = generation.failure is not None
         self.jump = plan.jump
         self._start = self.sampler.start()
         # From so many tokens on, one that is no end token may be the last.
@@ -81,15 +81,10 @@ class RunningSequence:
         count, token_ids = self._ahead
         return token_ids[len(self.samples) - count :] if token_ids else ()
 
-    @property
-    def over(self) -> bool:
-        """Whether the sequence needs no further token."""
-        return self.ended or self.generation.failure is not None
-
     def look_ahead(self) -> None:
         """Find the tokens that the grammar forces next, within the budget."""
         jump = self.jump
-        if jump is not None and not self.over:
+        if jump is not None and not self.ended:
             plan = self.generation.plan
             room = plan.ending.max_new_tokens - len(self.samples)
             forced = jump(self.token_ids[len(plan.prompt) :])[:room]
@@ -284,6 +279,8 @@ class Generation:
         if not self.done:
             self.timing.finish()
             self.failure = error
+            for item in self.sequences:
+                item.ended = True
 
     def finish(self) -> None:
         """End the generation if all its sequences have ended."""
@@ -297,6 +294,8 @@ class Generation:
         Where a sequence has not drawn its first token, the generation has not begun.
         """
         if self.failure is not None:
+            for sequence in self.sequences:
+                sequence.ended = True
             return
         if not all(sequence.samples for sequence in self.sequences):
             self.sequences, self.prefill = [], ()

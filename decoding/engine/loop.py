@@ -342,7 +342,7 @@ class Engine:
         if capacity is not None and self._prefixes.make_room(capacity - reserved):
             self._drop_others()
         if self._prefixes.limit:
-            running = [item for item in self._batch.sequences if not item.over]
+            running = [item for item in self._batch.sequences if not item.ended]
             reuse(generation, self._prefixes, prefixes_of(running), self._memory)
 
     def _drop_others(self) -> None:
@@ -353,10 +353,10 @@ class Engine:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
         batch, mask_waits = RunningBatch(self._most_threads), self._mask_waits.emptied()
         for item in sequences:
-            if not item.over and batch.add(item):
+            if not item.ended and batch.add(item):
                 mask_waits.follow(item)
         batch.remove_over()
-        ended = [item for item in self._running() if item.over]
+        ended = [item for item in self._running() if item.ended]
         # The batch first: it has all of those that wait for a mask.
         self._batch, self._arrivals, self._mask_waits = batch, RunningBatch(), mask_waits
         self._keep(ended=ended)
@@ -415,7 +415,7 @@ class Engine:
             except Exception as error:  # a vocabulary or a grammar may raise
                 stop([generation], error)
         # A generation that had not drawn all its first tokens waits again, without sequences.
-        going = [item for item in sequences if item.generation.sequences and not item.over]
+        going = [item for item in sequences if item.generation.sequences and not item.ended]
         self._batch.note_excess()
         for item in going:
             restore(item, self._memory)
@@ -428,7 +428,7 @@ class Engine:
         lost = [item for item in self._batch.sequences if item.excess is None]
         for item in lost:
             revive(item, self._memory)
-        if any(item.over for item in lost):
+        if any(item.ended for item in lost):
             self._keep()
 
 

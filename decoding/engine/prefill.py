@@ -31,11 +31,15 @@ from decoding.wire.details import PrefillToken, TopToken
 
 
 def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
-    """The tokens and states of sequences whose state is known."""
+    """The tokens and states of sequences whose state is known, and holds none but their tokens."""
     return [
-        Prefix(item.token_ids[:-1], item.state, item.generation.plan.adapter)
+        Prefix(
+            item.token_ids if item.excess else item.token_ids[:-1],
+            item.state,
+            item.generation.plan.adapter,
+        )
         for item in sequences
-        if item.excess is not None
+        if item.excess in (0, 1)
     ]
 
 
@@ -151,7 +155,7 @@ def prefill_beside(
         if _fitted(share, logits.shape[1], None) is None:
             continue
         _begin(share.generation, known._replace(length=share.end), memory)
-        rows += [row for item in share.generation.sequences if not item.over and batch.add(item)]
+        rows += [row for item in share.generation.sequences if not item.ended and batch.add(item)]
     started: list[RunningSequence] = []
     if later:
         others = rows_of(logits, range(count + joining, len(logits)))
