@@ -173,11 +173,10 @@ class MemoizedWalks:
         if mode in _FITTING:
             if mode in (MODE.IN_LITERAL, MODE.DONE):
                 return None
-            if self._configurations.spacing % whitespace.KINDS != whitespace.FREE:
+            spacing = self._configurations.spacing
+            if whitespace.is_fixed(spacing):
                 return None
-            most = self._configurations.spacing // whitespace.KINDS
-            left = 0 if state == whitespace.CLOSED else most - state
-            return self._segments.whitespace(left, trie, nodes)
+            return self._segments.whitespace(state, spacing, trie, nodes)
         if mode == MODE.IN_STRING and configuration[CONFIG.COUNT] >= 0:
             # No token begins more characters than it has bytes.
             least, most = self._configurations.bounds(configuration)
@@ -212,9 +211,8 @@ class MemoizedWalks:
     def _between(self, number: int, byte: int) -> int:
         """The configuration after a byte between two JSON tokens."""
         configuration = self._memos[number].configuration
-        seen, layout = configuration[CONFIG.STATE], self._configurations.spacing
-        is_fixed = layout % whitespace.KINDS in (whitespace.SPACED, whitespace.INDENTED)
-        if byte in WHITESPACE or is_fixed:
+        seen = configuration[CONFIG.STATE]
+        if byte in WHITESPACE or whitespace.is_fixed(self._configurations.spacing):
             return self._computed(number, byte)
         # The whitespace read so far does not change what may come behind it.
         return (
