@@ -39,11 +39,11 @@ class LazyDfa:
 
     fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
-    fields_view: the array as a memory view, which gives Python's own numbers.
+    fields_view, table_view: these arrays as memory views, which give Python's own numbers.
     is_full: whether the array once had no room for what was to be written.
     """
 
-    __slots__ = ("_most", "fields", "fields_view", "is_full", "table")
+    __slots__ = ("_most", "fields", "fields_view", "is_full", "table", "table_view")
 
     def __init__(self, room: int = 1 << 20, scale: int = 1) -> None:
         """Make an empty array.
@@ -114,7 +114,7 @@ class LazyDfa:
         self.fields, self.fields_view = fields, fields.data
 
     def _take_table(self, table: NDArray[np.int32]) -> None:
-        self.table = table
+        self.table, self.table_view = table, table.data
 
     def add_automaton(
         self,
