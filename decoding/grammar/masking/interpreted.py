@@ -86,11 +86,13 @@ class MemoizedWalks:
         if segment is None:
             allow_all(mask, self._descend(number, trie, ROOT))
         else:
-            allow_all(mask, segment.tokens)
+            ending: list[int] = []
+            found = [segment.tokens]
             for after, tokens, below in self._left(number, segment):
-                allow_all(mask, np.array(tokens, np.int32))
+                ending += tokens
                 if below:
-                    allow_all(mask, self._tail(after, trie, below))
+                    found.append(self._tail(after, trie, below))
+            allow_all(mask, np.concatenate([np.array(ending, np.int32), *found]))
         allow_twins(mask, trie)
 
     def _tail(self, number: int, trie: Trie, nodes: Nodes) -> NDArray[np.int32]:

@@ -28,6 +28,8 @@ def levels_of(trie: Trie) -> Levels:
 
 def allow_twins(mask: Mask, trie: Trie) -> None:
     """Set the mask bit of each token whose bytes equal those of an allowed token."""
+    if len(trie.twins) == 0:
+        return
     token, same = trie.twins.T
     allow_all(mask, token[mask[same >> 5] >> (same & 31).astype(np.uint32) & 1 == 1])
 
