@@ -22,6 +22,9 @@ MAX_FIELDS = 1 << 25
 _OFFSETS = (1 << 31) - 1
 """Fields are referred to by int32."""
 
+_fill_row: Callable[..., int] = subsets.fill_row
+"""It runs as Python, which reads memory views faster than arrays."""
+
 
 class RoomError(GrammarLimitError):
     """Raised where the states that are stored for texts would take more memory than allowed.
@@ -83,9 +86,7 @@ class LazyDfa:
 
     def fill(self, state: int) -> None:
         """Compute the row of next states of a state."""
-        # `alone` has room for one state, so that no other row is computed.
-        alone = np.zeros(1, np.int64)
-        self.retried(lambda: subsets.expand(self.fields, self.table, state, alone))
+        self.retried(lambda: _fill_row(self.fields_view, self.table_view, state))
 
     def make_room(self) -> None:
         """Lengthen the hash table if it is too full, else the array of fields."""
