@@ -58,7 +58,7 @@ class LazyDfa:
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
-        self.fields[HEAD.FREE] = layout.HEAD_SIZE
+        self.fields[HEAD.FREE] = layout.HEAD_END
 
     def take(self, size: int) -> int:
         """Append `size` fields that are all 0; returns their offset."""
