@@ -29,7 +29,7 @@ def walked_by_levels(
     transitions, width = chart.transitions.ravel(), chart.transitions.shape[1]
     allowed = nothing_allowed(mask)
     views: tuple[Any, ...] = ()
-    nodes, known = levels.walk(state)
+    nodes, known = levels.start(state)
     while len(above := known.take(levels.parent[nodes])):
         is_dead = above == DEAD
         offsets = above * width + network.column_of.take(levels.byte[nodes])

@@ -11,7 +11,6 @@ import numpy as np
 from decoding.kernels.grammar.arrays import Bools, Int32s, Int64s, UInt32s, UInt64s
 from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
 
-
 _MANY = 1_000
 """So many tokens are set faster in an array of one byte a token, which is then packed."""
 _DENSE, _SMALL = 4, 64
@@ -41,13 +40,15 @@ class Levels:
     begins: list[int]
     used: frozenset[int]
 
-    def walk(self, state: int) -> tuple[LevelNodes, Int64s]:
+    def start(self, state: int) -> tuple[LevelNodes, Int64s]:
         """The nodes of depth 1, and room for the states of all nodes; the last is the root's."""
         known = np.empty(len(self.byte) + 1, np.int64)
         known[-1] = state
         return slice(0, self.begins[1]), known
 
-    def below(self, known: Int64s, nodes: LevelNodes, states: Int64s, dead: int) -> LevelNodes:
+    def below(
+        self, known: Int64s, nodes: LevelNodes, states: Int32s | Int64s, dead: int
+    ) -> LevelNodes:
         """The children of those nodes of one depth whose state is not `dead`.
 
         Others may be among them; the state of their parents is `dead`.
@@ -58,24 +59,24 @@ class Levels:
         size = np.count_nonzero(is_alive)
         if size == 0:
             return slice(0)
-        is_whole = isinstance(nodes, slice)
-        depth = bisect_right(self.begins, nodes.start if is_whole else int(nodes[0]))
+        node = nodes.start if isinstance(nodes, slice) else int(nodes[0])
+        depth = bisect_right(self.begins, node)
         begin, end, last = self.begins[depth - 1 : depth + 2]
-        if is_whole and (_DENSE * size >= end - begin or last - end <= _SMALL):
-            known[nodes] = states
-            return slice(end, last)
-        if is_whole:
+        everyone = slice(end, last)
+        if isinstance(nodes, slice):
+            if last - end <= _SMALL or _DENSE * size >= end - begin:
+                known[nodes] = states
+                return everyone
             nodes = np.arange(begin, end)
-        nodes, states = nodes[is_alive], states[is_alive]
-        count = self.count.take(nodes)
+        alive, states = nodes[is_alive], states[is_alive]
+        count = self.count.take(alive)
         total = int(count.sum())
-        is_whole = _DENSE * total >= last - end or last - end <= _SMALL
-        if is_whole:
+        if last - end <= _SMALL or _DENSE * total >= last - end:
             known[begin:end] = dead
-        known[nodes] = states
-        if is_whole:
-            return slice(end, last)
-        skipped = self.first.take(nodes) - (np.cumsum(count) - count)
+            known[alive] = states
+            return everyone
+        known[alive] = states
+        skipped = self.first.take(alive) - (np.cumsum(count) - count)
         return np.arange(total) + np.repeat(skipped, count)
 
 

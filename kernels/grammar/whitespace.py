@@ -63,16 +63,15 @@ def is_whole(
 
 
 @woven
-def lengthened(seen: int, byte: int, most: int, blank: bool) -> int:
-    """The count after one more byte of a blank, or of a newline and blanks; −1 where it ends.
+def lengthened(seen: int, byte: int, most: int) -> int:
+    """The count after one more byte of one blank, or of a newline and blanks; −1 for neither.
 
-    most: the count of the longest run that begins with a newline. blank: whether one blank may
-    stand alone.
+    most: the count of the longest run that begins with a newline.
     """
     if seen == 0:
         if byte == NEWLINE:
             return 1
-        return CLOSED if byte == SPACE and blank else -1
+        return CLOSED if byte == SPACE else -1
     return seen + 1 if byte == SPACE and seen < most else -1
 
 
@@ -84,7 +83,7 @@ def longer_loose(seen: int, byte: int, spacing: int) -> int:
         return -1
     if spacing % KINDS == FREE:
         return seen + 1 if seen < width else -1
-    return lengthened(seen, byte, 1 + width, True)
+    return lengthened(seen, byte, 1 + width)
 
 
 @woven
@@ -95,7 +94,7 @@ def longer(
     if not is_fixed(spacing):
         return longer_loose(seen, byte, spacing)
     most = due(fields, frames, node, mode, spacing)
-    blank = most == CLOSED
-    if seen == CLOSED or most == 0 or (blank and byte == NEWLINE):
+    other = NEWLINE if most == CLOSED else SPACE
+    if seen == CLOSED or most == 0 or (seen == 0 and byte == other):
         return -1
-    return lengthened(seen, byte, most, blank)
+    return lengthened(seen, byte, most)

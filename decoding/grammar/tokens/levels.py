@@ -25,6 +25,7 @@ from decoding.kernels.grammar.levels import (
 )
 
 Integers = NDArray[np.int64]
+States = NDArray[np.int32]
 
 
 def levels_of(trie: Trie) -> Levels:
@@ -42,13 +43,13 @@ def allow_twins(mask: Mask, trie: Trie) -> None:
 
 def read(
     dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
-) -> Iterator[tuple[LevelNodes, Integers]]:
+) -> Iterator[tuple[LevelNodes, States]]:
     """Read a trie with an automaton; yields by depth nodes and their states, `DEAD` or others.
 
     keys: if there are any, states that lead to none of these keys are not entered.
     """
     by_depth = levels_of(trie)
-    nodes, known = by_depth.walk(state)
+    nodes, known = by_depth.start(state)
     while len(above := known.take(by_depth.parent[nodes])):
         states = _followed(dfa, above, by_depth.byte[nodes])
         if keys:
@@ -73,10 +74,10 @@ def tokens_read(
     return np.concatenate(found)
 
 
-def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
+def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> States:
     """The states after one more byte each; `DEAD` stays."""
     offsets = states + byte
-    found: Integers = dfa.fields.take(offsets)
+    found: States = dfa.fields.take(offsets)
     if found.min() < layout.DEAD:
         for state in np.unique(states[found == layout.UNKNOWN]).tolist():
             dfa.fill(state)
