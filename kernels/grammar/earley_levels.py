@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from decoding.kernels.grammar.arrays import Int64s, UInt32s, UInt64s
-from decoding.kernels.grammar.earley_arrays import UNKNOWN, Chart, Network
-from decoding.kernels.grammar.earley_step import fill
-from decoding.kernels.grammar.levels import allow_all, levels_of
+from decoding.kernels.grammar.earley_arrays import DEAD, UNKNOWN, Chart, Network
+from decoding.kernels.grammar.earley_step import filled
+from decoding.kernels.grammar.entries import viewed
+from decoding.kernels.grammar.levels import allow_where, levels_of, nothing_allowed
+
+_filled: Callable[..., int] = filled
+"""It runs as Python, which reads memory views faster than arrays."""
 
 
 def walked_by_levels(
@@ -19,23 +26,24 @@ def walked_by_levels(
     once for all of them. Returns 0, or a code below `UNKNOWN`; then the mask is not complete.
     """
     levels = levels_of(trie)
-    nodes, parents = np.arange(levels.roots), np.zeros(levels.roots, np.int64)
-    states = np.array([state])
-    while len(nodes):
-        above, columns = states[parents], network.column_of[levels.byte[nodes]]
-        states = chart.transitions[above, columns]
-        missing = states == UNKNOWN
-        if missing.any():
-            pairs = np.unique(np.stack([above[missing], columns[missing]]), axis=1)
-            for origin, column in pairs.T.tolist():
-                if chart.transitions[origin, column] == UNKNOWN:
-                    target = fill(network, chart, notes, origin, column)
+    transitions, width = chart.transitions.ravel(), chart.transitions.shape[1]
+    allowed = nothing_allowed(mask)
+    views: tuple[Any, ...] = ()
+    nodes, known = levels.start(state)
+    while len(above := known.take(levels.parent[nodes])):
+        is_dead = above == DEAD
+        offsets = above * width + network.column_of.take(levels.byte[nodes])
+        offsets[is_dead] = 0
+        states = np.where(is_dead, DEAD, transitions.take(offsets))
+        if states.min() == UNKNOWN:
+            views = views or (viewed(network), viewed(chart), notes.data)
+            for offset in np.unique(offsets[states == UNKNOWN]).tolist():
+                if transitions[offset] == UNKNOWN:
+                    target = _filled(*views, *divmod(offset, width))
                     if target < UNKNOWN:
-                        return int(target)
-            states = chart.transitions[above, columns]
-        alive = states >= 0
-        states, nodes = states[alive], nodes[alive]
-        tokens = levels.token[nodes]
-        allow_all(mask, tokens[tokens >= 0])
-        nodes, parents = levels.below(nodes)
+                        return target
+            states = np.where(is_dead, DEAD, transitions.take(offsets))
+        allowed[levels.token[nodes]] = states != DEAD
+        nodes = levels.below(known, nodes, states, DEAD)
+    allow_where(mask, allowed)
     return 0

@@ -52,7 +52,7 @@ class Entry:
         compiled = self._compiled
         if compiled is not None:
             return compiled(*arguments)
-        return self.function(*map(_viewed, arguments))
+        return self.function(*map(viewed, arguments))
 
     @property
     def is_compiled(self) -> bool:
@@ -92,11 +92,12 @@ def load(folder: Path, name: str) -> None:
     getattr(importlib.import_module(f"{_ROOT}.{module}"), function).load(folder)
 
 
-def _viewed(argument: Any) -> Any:
+def viewed(argument: Any) -> Any:
+    """Memory views for the arrays of a kernel's argument."""
     if isinstance(argument, np.ndarray):
         return argument.data
     if isinstance(argument, tuple):  # a NamedTuple of arrays
-        return type(argument)(*map(_viewed, argument))
+        return type(argument)(*map(viewed, argument))
     return argument
 
 

@@ -34,14 +34,14 @@ ANY_STRING_LABEL = -1
 
 
 class HeadFields(NamedTuple):
-    """The header at the beginning of `fields`."""
+    """The header of `fields`, behind the row of `DEAD`: 256 fields that stay `DEAD`."""
 
     FREE: int  # the first offset that no record takes
     HASH_USED: int  # the number of states in the hash table
 
 
-HEAD = HeadFields(*range(2))
-HEAD_SIZE = 16
+HEAD = HeadFields(*range(BYTES, BYTES + 2))
+HEAD_END = BYTES + 16
 
 
 class StateFields(NamedTuple):

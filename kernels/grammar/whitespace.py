@@ -63,24 +63,38 @@ def is_whole(
 
 
 @woven
-def longer(
-    fields: Int32s, frames: Int64s, node: int, mode: int, seen: int, byte: int, spacing: int
-) -> int:
-    """The count after one more byte of whitespace; −1 where the spacing does not allow it."""
+def lengthened(seen: int, byte: int, most: int) -> int:
+    """The count after one more byte of one blank, or of a newline and blanks; −1 for neither.
+
+    most: the count of the longest run that begins with a newline.
+    """
+    if seen == 0:
+        if byte == NEWLINE:
+            return 1
+        return CLOSED if byte == SPACE else -1
+    return seen + 1 if byte == SPACE and seen < most else -1
+
+
+@woven
+def longer_loose(seen: int, byte: int, spacing: int) -> int:
+    """As `longer`, of a spacing that is not fixed: the mode and the frame do not matter."""
     width = spacing // KINDS
     if seen == CLOSED:
         return -1
     if spacing % KINDS == FREE:
         return seen + 1 if seen < width else -1
-    most = 1 + width
-    blank = True
-    if is_fixed(spacing):
-        most = due(fields, frames, node, mode, spacing)
-        blank = most == CLOSED
-        if most == 0 or (blank and byte == NEWLINE):
-            return -1
-    if seen == 0:
-        if byte == NEWLINE:
-            return 1
-        return CLOSED if byte == SPACE and blank else -1
-    return seen + 1 if byte == SPACE and seen < most else -1
+    return lengthened(seen, byte, 1 + width)
+
+
+@woven
+def longer(
+    fields: Int32s, frames: Int64s, node: int, mode: int, seen: int, byte: int, spacing: int
+) -> int:
+    """The count after one more byte of whitespace; −1 where the spacing does not allow it."""
+    if not is_fixed(spacing):
+        return longer_loose(seen, byte, spacing)
+    most = due(fields, frames, node, mode, spacing)
+    other = NEWLINE if most == CLOSED else SPACE
+    if seen == CLOSED or most == 0 or (seen == 0 and byte == other):
+        return -1
+    return lengthened(seen, byte, most)

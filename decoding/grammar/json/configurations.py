@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from decoding.grammar.json.records import JsonRecords
 from decoding.grammar.json.shapes import Graph
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.kernels.grammar import layout, walk, whitespace
+from decoding.kernels.grammar import json_step, layout, walk, whitespace
 from decoding.kernels.grammar.layout import (
     ALTERNATIVE,
     AUTOMATON,
@@ -28,6 +28,8 @@ from decoding.kernels.grammar.layout import (
 
 Configuration = NDArray[np.int64]
 """`CONFIG_SIZE` fields; see `decoding.kernels.grammar.json_step`."""
+Fields = tuple[int, ...]
+"""The fields of a configuration as a tuple."""
 
 MAX_FRAMES = 1 << 22
 """32 MiB of int64: enough for 40,000 nested arrays in one text."""
@@ -38,6 +40,9 @@ MAX_CHAIN = 10_000
 
 
 STYLE = JsonStyle()
+
+_step: Callable[..., int] = json_step.step
+"""The transition by one byte, run as Python, which reads memory views faster than arrays."""
 
 _KINDS = {
     "free": whitespace.FREE,
@@ -55,6 +60,10 @@ def _layout(style: JsonStyle) -> int:
     return _KINDS[style.whitespace] + whitespace.KINDS * width
 
 
+class ChoiceNeededError(Exception):
+    """Raised where a byte leads to several configurations; `json.split_values` follows all."""
+
+
 class Configurations:
     """Gives equal configurations one number, and sets the mask bits that a configuration allows.
 
@@ -70,9 +79,10 @@ class Configurations:
         self._take(np.zeros(1 << 12, np.int64))
         self._known = np.zeros(1 << 8, np.int64)
         self._request = np.zeros(4, np.int64)
+        self._request_view = self._request.data
         self._chain = np.zeros(MAX_CHAIN, np.int64)
         self._records: list[Configuration] = []
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[Fields, int] = {}
         self._tables: JsonRecords | None = None
         self._frames[0] = layout.FRAME_SIZE
 
@@ -201,15 +211,48 @@ class Configurations:
 
     def number(self, place: Configuration) -> int:
         """The number of a configuration. Its new frames are shared with equal frames in place."""
-        if place[CONFIG.MODE] != MODE.TEXT:
-            self._intern_frames(place)
-        place[CONFIG.TOP] = 0
-        key = place.tobytes()
-        number = self._numbers.get(key)
+        return self._settled(place.tolist())
+
+    def numbered(self, fields: Fields) -> int:
+        """The number of a configuration of which no frame is new."""
+        number = self._numbers.get(fields)
         if number is None:
-            number = self._numbers[key] = len(self._records)
-            self._records.append(place)
+            number = self._numbers[fields] = len(self._records)
+            self._records.append(np.array(fields))
         return number
+
+    def read(self, start: Fields, byte: int) -> int | None:
+        """The number of the configuration after one more byte; `None` if the byte does not fit.
+
+        It is what `walk` leaves of a trie of this byte alone, computed in Python.
+
+        Raises:
+            ChoiceNeededError: the byte leads to several configurations.
+        """
+        dfa = self.store.dfa
+        while True:
+            place = [*start]
+            place[CONFIG.TOP] = self._frames_view[FRAMES.FREE]
+            said = _step(
+                dfa.fields_view, self._frames_view, dfa.table_view, place,
+                0, byte, self.spacing, self._request_view,
+            )  # fmt: skip
+            if said == layout.GOES_ON:
+                return self._settled(place)
+            if said == layout.STOPS:
+                return None
+            if said == layout.NEEDS_CHOICE:
+                raise ChoiceNeededError
+            self._supply(said)
+
+    def _settled(self, place: list[int]) -> int:
+        """The number of a configuration, whose new frames become those of equal frames."""
+        if place[CONFIG.MODE] != MODE.TEXT and (
+            place[CONFIG.FRAME] >= self._frames_view[FRAMES.FREE]
+        ):
+            place = self._intern_frames(np.array(place)).tolist()
+        place[CONFIG.TOP] = 0
+        return self.numbered(tuple(place))
 
     def walk(
         self, start: Configuration, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
@@ -284,7 +327,7 @@ class Configurations:
         place[CONFIG.FRAME], place[CONFIG.TOP] = top, top + size
         return self.number(place)
 
-    def _intern_frames(self, place: Configuration) -> None:
+    def _intern_frames(self, place: Configuration) -> Configuration:
         dfa, said = self.store.dfa, layout.NEEDS_FRAMES
         while said != layout.GOES_ON:
             said = walk.intern_frames(
@@ -293,6 +336,7 @@ class Configurations:
             )  # fmt: skip
             if said != layout.GOES_ON:
                 self._lengthen()
+        return place
 
     def _supply(self, said: int) -> None:
         """Make the record or the room that a kernel asked for."""

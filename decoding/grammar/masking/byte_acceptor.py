@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsatisfiableError
 from decoding.grammar.json.automaton_store import FULL, Store
-from decoding.grammar.json.configurations import Configuration, Configurations
+from decoding.grammar.json.configurations import ChoiceNeededError, Configuration, Configurations
 from decoding.grammar.json.shapes import Graph
 from decoding.grammar.json.split_values import SplitValues
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.masking.acceptor import REJECTED
-from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
+from decoding.grammar.masking.walks import KernelWalks, Walks
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.table import allow

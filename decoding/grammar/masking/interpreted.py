@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.json.configurations import Configuration, Configurations
+from decoding.grammar.json.configurations import Configuration, Configurations, Fields
 from decoding.grammar.masking.acceptor import REJECTED
-from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks
+from decoding.grammar.masking.walks import KernelWalks
 from decoding.grammar.tokens.branches import ROOT, Branch, Nodes, branches_of
 from decoding.grammar.tokens.levels import allow_twins
 from decoding.grammar.tokens.segments import WHITESPACE, Reading, Segment
 from decoding.grammar.tokens.sweeps import Mask
-from decoding.grammar.tokens.trie import Trie, chain
+from decoding.grammar.tokens.trie import Trie
 from decoding.kernels.grammar import layout, whitespace
 from decoding.kernels.grammar.layout import CONFIG, MODE, STATE
 from decoding.kernels.grammar.levels import allow_all
@@ -41,10 +41,6 @@ _FITTING = {
 """The bytes that may come in modes without an automaton."""
 _BEHIND_NUMBERS = WHITESPACE + b",]}"
 _TAILS = 1 << 14
-_ONE_BYTE = tuple(chain(bytes([byte])) for byte in range(256))
-
-Fields = tuple[int, ...]
-"""A configuration as a tuple."""
 
 
 @dataclass(slots=True)
@@ -65,11 +61,9 @@ class MemoizedWalks:
         self._configurations = configurations
         self._segments = configurations.store.segments
         self._memos: dict[int, _Memo] = {}
-        self._numbers: dict[Fields, int] = {}
         # By configuration and nodes, the tokens below the nodes that fit.
         self._tails: dict[tuple[int, Nodes, Trie], NDArray[np.int32]] = {}
         self._ended: dict[tuple[Fields, int], int] = {}
-        self._reached = np.zeros(1, np.uint32)
 
     def follow(self, number: int, text: bytes) -> int:
         """See `Walks.follow`."""
@@ -87,16 +81,18 @@ class MemoizedWalks:
             # Almost every text here is a configuration of its own.
             KernelWalks(self._configurations).allow(configuration, trie, mask)
             return
-        number = self._number(tuple(configuration.tolist()))
-        segment = self._segment(self._memos[number].configuration, trie, ROOT)
+        number = self._configurations.number(configuration)
+        segment = self._segment(self._memo(number).configuration, trie, ROOT)
         if segment is None:
             allow_all(mask, self._descend(number, trie, ROOT))
         else:
-            allow_all(mask, segment.tokens)
+            ending: list[int] = []
+            found = [segment.tokens]
             for after, tokens, below in self._left(number, segment):
-                allow_all(mask, np.array(tokens, np.int32))
+                ending += tokens
                 if below:
-                    allow_all(mask, self._tail(after, trie, below))
+                    found.append(self._tail(after, trie, below))
+            allow_all(mask, np.concatenate([np.array(ending, np.int32), *found]))
         allow_twins(mask, trie)
 
     def _tail(self, number: int, trie: Trie, nodes: Nodes) -> NDArray[np.int32]:
@@ -117,7 +113,7 @@ class MemoizedWalks:
         pending = [(number, nodes)]
         while pending:
             number, nodes = pending.pop()
-            configuration = self._memos[number].configuration
+            configuration = self._memo(number).configuration
             segment = self._segment(configuration, trie, nodes)
             if segment is None:
                 ways = self._ways(number, branches.of(nodes))
@@ -135,7 +131,7 @@ class MemoizedWalks:
     ) -> list[tuple[int, tuple[int, ...], Nodes]]:
         """The configurations behind the children of trie nodes, with tokens and nodes."""
         found = []
-        fitting = _FITTING.get(self._memos[number].configuration[CONFIG.MODE])
+        fitting = _FITTING.get(self._memo(number).configuration[CONFIG.MODE])
         if fitting is not None and len(fitting) < len(children):
             listed = [children[byte] for byte in fitting if byte in children]
         else:
@@ -148,7 +144,7 @@ class MemoizedWalks:
 
     def _left(self, number: int, segment: Segment) -> list[tuple[int, tuple[int, ...], Nodes]]:
         """The configurations behind the exits of a segment, with tokens and nodes."""
-        configuration = self._memos[number].configuration
+        configuration = self._memo(number).configuration
         fitting = _FITTING.get(configuration[CONFIG.MODE])
         if configuration[CONFIG.MODE] == MODE.IN_STRING and configuration[CONFIG.COUNT] >= 0:
             # Every exit has enough characters; their number no longer matters.
@@ -157,7 +153,6 @@ class MemoizedWalks:
                 self._configurations.bounds(configuration)[0],
             )
             configuration = (*counted, *configuration[CONFIG.COUNT + 1 :])
-            self._number(configuration)
         found = []
         for state, byte, tokens, below in segment.exits:
             if fitting is not None and byte not in fitting:
@@ -173,11 +168,10 @@ class MemoizedWalks:
         if mode in _FITTING:
             if mode in (MODE.IN_LITERAL, MODE.DONE):
                 return None
-            if self._configurations.spacing % whitespace.KINDS != whitespace.FREE:
+            spacing = self._configurations.spacing
+            if whitespace.is_fixed(spacing):
                 return None
-            most = self._configurations.spacing // whitespace.KINDS
-            left = 0 if state == whitespace.CLOSED else most - state
-            return self._segments.whitespace(left, trie, nodes)
+            return self._segments.whitespace(state, spacing, trie, nodes)
         if mode == MODE.IN_STRING and configuration[CONFIG.COUNT] >= 0:
             # No token begins more characters than it has bytes.
             least, most = self._configurations.bounds(configuration)
@@ -194,7 +188,7 @@ class MemoizedWalks:
 
     def _step(self, number: int, byte: int) -> int:
         """The number of the configuration after one more byte; REJECTED if it does not fit."""
-        seen = self._memos.get(number) or self._register(number)
+        seen = self._memo(number)
         after = seen.following.get(byte)
         if after is None:
             fitting = _FITTING.get(seen.configuration[CONFIG.MODE])
@@ -211,10 +205,9 @@ class MemoizedWalks:
 
     def _between(self, number: int, byte: int) -> int:
         """The configuration after a byte between two JSON tokens."""
-        configuration = self._memos[number].configuration
-        seen, layout = configuration[CONFIG.STATE], self._configurations.spacing
-        is_fixed = layout % whitespace.KINDS in (whitespace.SPACED, whitespace.INDENTED)
-        if byte in WHITESPACE or is_fixed:
+        configuration = self._memo(number).configuration
+        seen = configuration[CONFIG.STATE]
+        if byte in WHITESPACE or whitespace.is_fixed(self._configurations.spacing):
             return self._computed(number, byte)
         # The whitespace read so far does not change what may come behind it.
         return (
@@ -225,7 +218,7 @@ class MemoizedWalks:
 
     def _read(self, number: int, byte: int) -> int:
         """The configuration after a byte in a mode with an automaton."""
-        seen = self._memos[number]
+        seen = self._memo(number)
         configuration = seen.configuration
         mode, state = configuration[CONFIG.MODE], configuration[CONFIG.STATE]
         following = self._configurations.store.dfa.fields_view[state + byte]
@@ -252,7 +245,7 @@ class MemoizedWalks:
 
     def _end(self, number: int, byte: int) -> int:
         """The configuration after a byte that the automaton cannot read: the value ends."""
-        configuration = self._memos[number].configuration
+        configuration = self._memo(number).configuration
         if byte not in _endings(configuration):
             return REJECTED
         fields = self._configurations.store.dfa.fields_view
@@ -267,40 +260,24 @@ class MemoizedWalks:
             after = self._ended[key, byte] = self._computed(number, byte)
         return after
 
-    def _register(self, number: int) -> _Memo:
-        """Register a configuration that was numbered elsewhere."""
-        self._number(tuple(self._configurations[number].tolist()))
-        return self._memos[number]
+    def _memo(self, number: int) -> _Memo:
+        """What is known of a configuration."""
+        known = self._memos.get(number)
+        if known is None:
+            configuration = tuple(self._configurations[number].tolist())
+            known = self._memos[number] = _Memo(configuration)
+        return known
 
     def _with_state(self, configuration: Fields, state: int) -> int:
         """The number of a configuration that differs in STATE alone."""
-        if configuration[CONFIG.STATE] == state:
-            return self._numbers[configuration]
-        return self._number((configuration[CONFIG.MODE], state, *configuration[CONFIG.COUNT :]))
-
-    def _number(self, configuration: Fields) -> int:
-        number = self._numbers.get(configuration)
-        if number is None:
-            number = self._numbers[configuration] = self._configurations.number(
-                np.array(configuration)
-            )
-            self._memos[number] = _Memo(configuration)
-        return number
+        return self._configurations.numbered(
+            (configuration[CONFIG.MODE], state, *configuration[CONFIG.COUNT :])
+        )
 
     def _computed(self, number: int, byte: int) -> int:
         """The configuration after one more byte, by the kernel."""
-        configurations = self._configurations
-        self._reached[0] = 0
-        if configurations.walk(configurations[number], _ONE_BYTE[byte], self._reached):
-            raise ChoiceNeededError
-        if not self._reached[0]:
-            return REJECTED
-        after = configurations.number(
-            configurations.store.stack[layout.CONFIG_SIZE : 2 * layout.CONFIG_SIZE].copy()
-        )
-        if after not in self._memos:
-            self._register(after)
-        return after
+        after = self._configurations.read(self._memo(number).configuration, byte)
+        return REJECTED if after is None else after
 
 
 def _endings(configuration: Fields) -> bytes:

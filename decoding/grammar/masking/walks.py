@@ -6,16 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-from decoding.grammar.json.configurations import Configuration, Configurations
+from decoding.grammar.json.configurations import ChoiceNeededError, Configuration, Configurations
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
 from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.trie_nodes import copy_twins
-
-
-class ChoiceNeededError(Exception):
-    """Raised where a byte leads to several configurations; `json.split_values` follows all."""
 
 
 class Walks(Protocol):

@@ -22,6 +22,9 @@ MAX_FIELDS = 1 << 25
 _OFFSETS = (1 << 31) - 1
 """Fields are referred to by int32."""
 
+_fill_row: Callable[..., int] = subsets.fill_row
+"""It runs as Python, which reads memory views faster than arrays."""
+
 
 class RoomError(GrammarLimitError):
     """Raised where the states that are stored for texts would take more memory than allowed.
@@ -39,11 +42,11 @@ class LazyDfa:
 
     fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
-    fields_view: the array as a memory view, which gives Python's own numbers.
+    fields_view, table_view: these arrays as memory views, which give Python's own numbers.
     is_full: whether the array once had no room for what was to be written.
     """
 
-    __slots__ = ("_most", "fields", "fields_view", "is_full", "table")
+    __slots__ = ("_most", "fields", "fields_view", "is_full", "table", "table_view")
 
     def __init__(self, room: int = 1 << 20, scale: int = 1) -> None:
         """Make an empty array.
@@ -55,7 +58,7 @@ class LazyDfa:
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
-        self.fields[HEAD.FREE] = layout.HEAD_SIZE
+        self.fields[HEAD.FREE] = layout.HEAD_END
 
     def take(self, size: int) -> int:
         """Append `size` fields that are all 0; returns their offset."""
@@ -83,9 +86,7 @@ class LazyDfa:
 
     def fill(self, state: int) -> None:
         """Compute the row of next states of a state."""
-        # `alone` has room for one state, so that no other row is computed.
-        alone = np.zeros(1, np.int64)
-        self.retried(lambda: subsets.expand(self.fields, self.table, state, alone))
+        self.retried(lambda: _fill_row(self.fields_view, self.table_view, state))
 
     def make_room(self) -> None:
         """Lengthen the hash table if it is too full, else the array of fields."""
@@ -114,7 +115,7 @@ class LazyDfa:
         self.fields, self.fields_view = fields, fields.data
 
     def _take_table(self, table: NDArray[np.int32]) -> None:
-        self.table = table
+        self.table, self.table_view = table, table.data
 
     def add_automaton(
         self,

@@ -19,6 +19,7 @@ from decoding.grammar.tokens.trie import Trie
 from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.json_step import QUOTE
 from decoding.kernels.grammar.layout import STATE
+from decoding.kernels.grammar.whitespace import longer_loose
 
 WHITESPACE = b" \n\r\t"
 STRUCTURAL = b'"-0123456789:,fnt[]{}'
@@ -85,10 +86,15 @@ class Segments:
             lambda: self._counted(state, (least, most), branches_of(trie), nodes),
         )
 
-    def whitespace(self, most: int, trie: Trie, nodes: Nodes) -> Segment:
-        """The segment of at most `most` bytes of whitespace; the state of its exits is 0."""
+    def whitespace(self, seen: int, spacing: int, trie: Trie, nodes: Nodes) -> Segment:
+        """The segment of the whitespace between two JSON tokens; the state of its exits is 0.
+
+        seen: the whitespace in front of the tokens, and spacing: which is not fixed; see
+            `decoding.kernels.grammar.whitespace`.
+        """
         return self._cached(
-            (trie, nodes, most), lambda: _whitespace_segment(most, branches_of(trie), nodes)
+            (trie, nodes, seen, spacing),
+            lambda: _whitespace_segment(seen, spacing, branches_of(trie), nodes),
         )
 
     def _cached(self, key: Key, make: Callable[[], Segment]) -> Segment:
@@ -168,19 +174,21 @@ class Segments:
         return following
 
 
-def _whitespace_segment(most: int, branches: Branches, nodes: Nodes) -> Segment:
+def _whitespace_segment(seen: int, spacing: int, branches: Branches, nodes: Nodes) -> Segment:
     inside: list[int] = []
     exits: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
-    pending = [(nodes, most)]
+    pending = [(nodes, seen)]
     while pending:
-        nodes, left = pending.pop()
+        nodes, seen = pending.pop()
         for byte, tokens, below in branches.of(nodes).values():
             if byte in STRUCTURAL:
                 _join(exits, 0, byte, tokens, below)
-            elif left and byte in WHITESPACE:
-                inside += tokens
-                if below:
-                    pending.append((below, left - 1))
+            elif byte in WHITESPACE:
+                after = longer_loose(seen, byte, spacing)
+                if after >= 0:
+                    inside += tokens
+                    if below:
+                        pending.append((below, after))
     return _segment(inside, exits)
 
 
