@@ -33,17 +33,24 @@ from decoding.kernels.compiled.passes import (
     blocks_of,
     is_hopeless,
     smallest_at_least,
-    smallest_with,
-    upper_real,
-    wide_row,
+    stored_bounds,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
+from decoding.kernels.compiled.scalars import bit_count, row_of_doubles, trailing_zeros
 from decoding.kernels.compiled.selection import kth_smallest, nth_largest
 from decoding.kernels.compiled.state import is_cut, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
+
+
+@compiled
+def _reaching(row: Any, tie: Any, low: Any, temperature: Any, bias: Any) -> Any:
+    """The least stored logits that reach a tie, and a higher bound, with a bias."""
+    least = smallest_at_least(row, low, temperature, bias)
+    if tie == low:
+        return least, least
+    return smallest_at_least(row, tie, temperature, bias), least
 
 
 @compiled
@@ -59,14 +66,13 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     masked, counts = state.masked, memory.doubles[TIES]
     # Finite, so that what fills the last block up, −inf, is below it.
-    real = wide_row(row) if masked else row
-    least = smallest_at_least(real, low, state.temperature)
-    floor = smallest_at_least(real, tie, state.temperature) if masked else least
-    inside, outside = (floor, least), (floor, least)
+    bounds = row_of_doubles(block_max) if masked else row
+    least, most = stored_bounds(bounds, low, state.high, state.temperature)
+    floor, inside, outside = least, (least, least), (least, least)
     if masked:
-        inside = smallest_with(row, floor, state.bias), smallest_with(row, least, state.bias)
-        outside = smallest_with(row, floor, 0.0), smallest_with(row, least, 0.0)
-    most = upper_real(row, state.high, state.temperature)
+        floor = smallest_at_least(bounds, tie, state.temperature, 0.0)
+        inside = _reaching(row, tie, low, state.temperature, state.bias)
+        outside = _reaching(row, tie, low, state.temperature, 0.0)
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     for block in range(blocks_of(row)):

@@ -66,7 +66,6 @@ from decoding.kernels.compiled.touched import (
     can_divide_touched,
     compact_by_bitmask,
     forget,
-    is_possible,
 )
 from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
@@ -139,9 +138,14 @@ def _scan(step: Any) -> Any:
 def _end_if_emptied(step: Any) -> Any:
     """End a dense row of which an edit has left no token."""
     _scan(step)
-    if not is_possible(step):
+    state = step.state
+    # More than are touched, or all that are possible.
+    if (
+        collect_reaching(step, step.memory.doubles[state.maxima], -np.inf, -np.inf, state.count)
+        == 0
+    ):
         forget(step)
-        step.state.outcome = EMPTIED
+        state.outcome = EMPTIED
 
 
 @compiled
