@@ -118,42 +118,23 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
     """
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
-    first = 0
+    places, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
     for place in range(count):
         keys[place] = -logits[place]
-        ahead = logits[place] > logits[first]
-        if ahead or (logits[place] == logits[first] and ids[place] < ids[first]):
-            first = place
-    first_id, first_logit = ids[first], logits[first]
-    if not weights[first] <= budget or budget <= 0.0:
-        ids[0], logits[0] = first_id, first_logit
-        return 1
-    key, token_id = weighted_cut(
-        keys,
-        weights,
-        ids,
-        count,
-        0.0,
-        budget,
-        -first_logit,
-        np.inf,
-        memory.integers[PLACES],
-        memory.doubles[HISTOGRAM],
-        memory.doubles[VALUES],
-    )
-    count = keep_up_to(keys, ids, logits, weights, count, key, token_id)
-    # The last of them may be the one that went beyond the budget.
-    total, last = 0.0, 0
+    least = max(budget, 5e-324)
+    key, wanted = weighted_cut(keys, weights, count, 0.0, least, -np.inf, np.inf, places, histogram)
+    above, total, weight = 0, 0.0, 0.0
     for place in range(count):
-        total += weights[place]
-        behind = logits[place] < logits[last]
-        if behind or (logits[place] == logits[last] and ids[place] > ids[last]):
-            last = place
-    if total > budget and count > 1:
-        for place in range(last, count - 1):
-            ids[place], logits[place] = ids[place + 1], logits[place + 1]
-        count -= 1
-    return count
+        if keys[place] < key:
+            above += 1
+            total += weights[place]
+        elif keys[place] == key:
+            weight = weights[place]
+    # The last of them may be the one that went beyond the budget.
+    wanted -= total + weight * wanted > budget
+    if above == 0:
+        wanted = max(wanted, 1)
+    return keep_up_to(keys, ids, logits, weights, count, key, wanted, memory.doubles[VALUES])
 
 
 @compiled
