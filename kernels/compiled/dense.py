@@ -36,7 +36,7 @@ from decoding.kernels.compiled.passes import (
     stored_bounds,
 )
 from decoding.kernels.compiled.scalars import bit_count, row_of_doubles, trailing_zeros
-from decoding.kernels.compiled.selection import kth_smallest, nth_largest
+from decoding.kernels.compiled.selection import nth_largest
 from decoding.kernels.compiled.state import is_cut, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
@@ -123,18 +123,18 @@ def _append_touched(step: Any, low: Any, count: Any) -> Any:
 
 
 @compiled
-def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
-    """A number that at least `rank` block maxima reach, and not many more.
+def _bound_of_rank(block_max: Any, blocks: Any, rank: Any) -> Any:
+    """A number that at least `rank` block maxima reach, and as a rule not many more; else −inf.
 
-    By bisection, which vectorises; where a few steps do not find one, by selection.
+    By bisection, which vectorises.
     """
-    low, high, ties = np.inf, -np.inf, 0
+    low, high, finite = np.inf, -np.inf, 0
     for block in range(blocks):
-        low, high = min(low, block_max[block]), max(high, block_max[block])
-    for block in range(blocks):
-        ties += block_max[block] == high
-    if ties >= rank:
-        return high
+        top = block_max[block]
+        low, high = min(low, top if top > -np.inf else np.inf), max(high, top)
+        finite += top > -np.inf
+    if finite < rank:
+        return -np.inf
     for _ in range(12):
         middle = 0.5 * low + 0.5 * high
         count = 0
@@ -142,13 +142,11 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
             count += block_max[block] >= middle
         if count < rank:
             high = middle
-        elif count > rank + rank // 4 + 8:
-            low = middle
         else:
-            return middle
-    for block in range(blocks):
-        values[block] = -block_max[block]
-    return -kth_smallest(values, blocks, rank)
+            low = middle
+        if rank <= count <= rank + rank // 4 + 8:
+            break
+    return low
 
 
 @compiled
@@ -195,7 +193,7 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
         # Of so many tokens that finding the k-th of them takes as long as listing what is above it.
         low, most = -np.inf, min(limit, 4 * rank + np.int64(math.sqrt(rank * step.vocab)))
         if rank <= blocks:
-            low = _bound_of_rank(block_max, blocks, rank, values)
+            low = _bound_of_rank(block_max, blocks, rank)
             if state.masked:
                 low -= 2.0 * slack_of(step, low)
             low /= state.temperature

@@ -12,8 +12,8 @@ from decoding.kernels.compiled.bounds import Search, count_bins, sample_of, weig
 from decoding.kernels.compiled.dense import collect_largest, collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import HISTOGRAM, IDS, KEYS, LOGITS, PLACES, VALUES, WEIGHTS
-from decoding.kernels.compiled.passes import BLOCK, blocks_of, rates_of
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.passes import BLOCK, blocks_of, copy_block, lowest_finite, rates_of
+from decoding.kernels.compiled.scalars import as_real
 from decoding.kernels.compiled.selection import BINS, keep_up_to, weighted_cut
 from decoding.kernels.compiled.state import row_in
 
@@ -68,17 +68,12 @@ def sums_of_others(step: Any) -> Any:
         weight, first = weigh_block(row, start, start + BLOCK, zero, rate, lowest)
         rest += np.float64(weight)
         moment += np.float64(first) * scale
-    spared = False
-    for token_id in range(chosen * BLOCK, min(chosen * BLOCK + BLOCK, row.width)):
-        gap = (value_at(row, token_id) - reference) * scale
-        if gap == 0.0 and not spared:
-            spared = True
-        elif gap > -_NEGLIGIBLE:
-            rest += math.exp(gap)
-            moment += math.exp(gap) * gap
+    logits, weights = step.memory.doubles[LOGITS], step.memory.doubles[WEIGHTS]
+    copy_block(row, chosen, lowest_finite(row), np.inf, temperature, logits)
+    here, first = weigh_others(logits, BLOCK, reference / temperature, weights)
+    rest, moment = rest + here, moment + first
     if rest < 1e-30:
         count = _collect_possible(step, reference / temperature)
-        logits, weights = step.memory.doubles[LOGITS], step.memory.doubles[WEIGHTS]
         rest, moment = weigh_others(logits, count, reference / temperature, weights)
     return rest, moment
 

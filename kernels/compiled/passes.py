@@ -355,23 +355,12 @@ def weigh_within(
         overall += np.float64(other)
     moment *= scale
     if window.last_tie < row.width:
-        beyond = count_equal_from(row, window.low, window.last_tie + 1)
+        beyond = support - window.support
         weight = math.exp(max((window.low - reference) * scale, -700.0)) * beyond
         total -= weight
         moment -= weight * (window.low - reference) * scale
         support -= beyond
     return total, moment, support, overall
-
-
-@compiled
-def count_equal_from(row: Any, value: Any, first: Any) -> Any:
-    """How many tokens from `first` on have a logit."""
-    count, whole = 0, (first + BLOCK - 1) // BLOCK
-    for token_id in range(first, min(whole * BLOCK, row.width)):
-        count += value_at(row, token_id) == value
-    for block in range(whole, blocks_of(row)):
-        count += count_in_block(row, block * BLOCK, value, value)
-    return count
 
 
 @compiled

@@ -24,7 +24,7 @@ from decoding.kernels.compiled.candidates import (
     penalise,
     unmark,
 )
-from decoding.kernels.compiled.choices import add_biases, keep_xtc, scale_named, xtc_of_row
+from decoding.kernels.compiled.choices import edit_named, run_xtc
 from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.draw import coin
 from decoding.kernels.compiled.entropy import (
@@ -100,7 +100,8 @@ def _run_compact(item: Any, step: Any) -> Any:
     elif opcode == TOP_H:
         count = keep_top_h(count, largest, first, memory)
     elif opcode == XTC:
-        count = keep_xtc(count, item, step)
+        run_xtc(item, step)
+        count = keep_possible(ids, logits, count)
     elif opcode == TOP_K:
         count = keep_top_k(count, np.int64(first), item.second == 1.0, memory)
     elif opcode == CUT:
@@ -210,12 +211,10 @@ def _run_edit(item: Any, step: Any) -> Any:
     state, memory, opcode, bans = step.state, step.memory, item.opcode, False
     if state.compact:
         mark(memory.integers[SLOT], memory.integers[IDS], state.count)
-    if opcode == LOGIT_BIAS:
-        bans = add_biases(step, step.sparse, item.sparse_start, item.sparse_stop)
+    if opcode in (LOGIT_BIAS, LOGIT_SCALE):
+        bans = edit_named(step, step.sparse, item.sparse_start, item.sparse_stop, item)
     elif opcode in (NO_REPEAT_NGRAM, DRY):
         bans = add_repeats(item, step)
-    elif opcode == LOGIT_SCALE:
-        scale_named(item, step)
     else:
         count_scope(item, step)
         occurrences = memory.integers[OCCURRENCES]
@@ -237,7 +236,7 @@ def _run_statistics(item: Any, step: Any) -> Any:
     """A dynamic temperature, or XTC, on a dense row without edits."""
     state, row = step.state, row_in(step)
     if item.opcode == XTC:
-        if not xtc_of_row(item, step):
+        if not run_xtc(item, step):
             state.outcome = BEYOND
     elif state.temperature != 1.0:
         # Dividing twice is not dividing by the product.
