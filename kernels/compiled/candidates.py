@@ -86,8 +86,10 @@ def keep_nearest(count: Any, centre: Any, target: Any, typical: Any, memory: Any
     low = 0.0 if typical else -centre
     places, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
     key, wanted = weighted_cut(keys, weights, count, 0.0, target, low, np.inf, places, histogram)
-    wanted = count if typical else wanted
-    return keep_up_to(keys, ids, logits, weights, count, key, wanted, memory.doubles[VALUES])
+    wanted = 1.0 * count if typical else np.ceil(wanted)
+    return keep_up_to(
+        keys, ids, logits, weights, count, key, np.int64(wanted), memory.doubles[VALUES]
+    )
 
 
 @compiled

@@ -72,9 +72,9 @@ def weighted_cut(
 ) -> Any:
     """The key of the last entry, by key, before which less than `target` weighs; of ties how many.
 
-    `before` weighs what comes before all entries. How many of the entries of that key belong is
-    right where these weigh the same. low, high: bounds of the keys, infinite where unknown. (+inf,
-    0) where everything belongs. places, histogram: scratch.
+    `before` weighs what comes before all entries. How many of the entries of that key reach the
+    target, where these weigh the same, is not rounded. low, high: bounds of the keys, infinite
+    where unknown. (+inf, 0) where everything belongs. places, histogram: scratch.
 
     Once a bin is chosen the last entry is in it, though another order of the sum may fall short of
     `target` by its rounding.
@@ -96,7 +96,7 @@ def weighted_cut(
             histogram[bin_of(keys[place], low, factor)] += weights[place]
         chosen, before = boundary_bin(histogram, BINS, target, before)
         if chosen < 0 and not listed:
-            return np.inf, np.int64(0)
+            return np.inf, 0.0
         if chosen < 0:
             chosen = bin_of(high, low, factor)
             before -= histogram[chosen]
@@ -108,8 +108,15 @@ def weighted_cut(
                 kept += 1
         listed = True
         count, high = kept, np.inf
-    # Key by key: the entries are few, or all keys are equal.
-    last, wanted = -np.inf, np.int64(0)
+    if count > _FEW:
+        # All keys are equal.
+        place = np.int64(places[0]) if listed else 0
+        wanted = (target - before) / weights[place]
+        if wanted > count and not listed:
+            return np.inf, 0.0
+        return keys[place], min(wanted, 1.0 * count)
+    # Key by key, as the entries are few.
+    last, wanted = -np.inf, 0.0
     while before < target:
         key, ties, total = np.inf, 0, 0.0
         for index in range(count):
@@ -120,8 +127,8 @@ def weighted_cut(
                 ties += 1
                 total += weights[place]
         if ties == 0:
-            return (last, wanted) if listed else (np.inf, np.int64(0))
-        wanted = np.int64(min(max(np.ceil((target - before) * ties / total), 1.0), 1.0 * ties))
+            return (last, wanted) if listed else (np.inf, 0.0)
+        wanted = min((target - before) * ties / total, 1.0 * ties)
         last, before = key, before + total
     return last, wanted
 
