@@ -61,6 +61,7 @@ from decoding.kernels.compiled.sifting import bin_block, gather_block
 _FEW = 256
 """So many logits are sorted, rather than searched."""
 _ATTEMPTS = 2
+"""So often bins of the row say where the boundary is, before all of the row is copied out."""
 _NARROWINGS = 60
 _FARTHEST = 3e38
 """Distances beyond are no float32."""
@@ -445,10 +446,8 @@ def _cut(
         wanted = min(max(np.ceil((target - total) * ties / tied), 1.0), ties)
     if wanted < ties:
         last_tie = np.int64(nth_equal(row, low, np.int64(wanted)))
-    total, moment = (
-        total + tied * (wanted / max(ties, 1.0)),
-        moment + first * (wanted / max(ties, 1.0)),
-    )
+    part = wanted / max(ties, 1.0)
+    total, moment = total + part * tied, moment + part * first
     if scale == 0.0:
         total, moment = np.nan, np.nan
     high = high if search.two_sided else np.inf

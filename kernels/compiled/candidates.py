@@ -36,9 +36,10 @@ def keep_top_k(count: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
         return count
     for place in range(count):
         values[place] = keys[place] = -logits[place]
-    kth, wanted = kth_smallest(values, count, k), k
-    for place in range(count):
-        wanted += keep_ties - (keys[place] < kth)
+    kth, above = kth_smallest(values, count, k), 0
+    for place in range(0 if keep_ties else count):
+        above += keys[place] < kth
+    wanted = count if keep_ties else k - above
     return keep_up_to(keys, ids, logits, keys, count, kth, wanted, values)
 
 

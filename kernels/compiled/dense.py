@@ -110,19 +110,6 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
 
 
 @compiled
-def _append_touched(step: Any, low: Any, count: Any) -> Any:
-    """Append the touched tokens with low ≤ logit and logit > −∞; return the new count."""
-    memory = step.memory
-    for place in range(step.state.count):
-        logit = memory.doubles[TOUCHED][place]
-        if logit >= low and logit > -np.inf:
-            memory.integers[IDS][count] = memory.integers[TOUCHED_IDS][place]
-            memory.doubles[LOGITS][count] = logit
-            count += 1
-    return count
-
-
-@compiled
 def _bound_of_rank(block_max: Any, blocks: Any, rank: Any) -> Any:
     """A number that at least `rank` block maxima reach, and as a rule not many more; else −inf.
 
@@ -151,13 +138,19 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any) -> Any:
 
 @compiled
 def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
-    """List the tokens of a dense row whose logit is `low` or more; how many.
+    """List the tokens of a dense row whose logit is `low` or more, but not −∞; how many.
 
     tie: see `_collect`. A limit does not count touched tokens. Where the others are more than
     it, −1 − how many were listed until that was plain.
     """
-    found = _collect(step, block_max, low, tie, limit)
-    listed = _append_touched(step, low, max(found, -1 - found))
+    memory, found = step.memory, _collect(step, block_max, low, tie, limit)
+    listed = max(found, -1 - found)
+    for place in range(step.state.count):
+        logit = memory.doubles[TOUCHED][place]
+        if logit >= low and logit > -np.inf:
+            memory.integers[IDS][listed] = memory.integers[TOUCHED_IDS][place]
+            memory.doubles[LOGITS][listed] = logit
+            listed += 1
     return listed if found >= 0 else -1 - listed
 
 

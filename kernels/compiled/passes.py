@@ -264,6 +264,8 @@ def smallest_at_least(row: Any, bound: Any, temperature: Any, bias: Any) -> Any:
     +inf where there is none. By bisection, as near 0 many z make the same sum.
     """
     lowest = lowest_finite(row)
+    if bound == -np.inf:
+        return lowest
     real = min(max(bound * temperature, -_LARGEST), _LARGEST)
     margin = _DOUBLE_SLACK * (abs(real) + abs(bias)) + _TINY
     low = below_of(row, as_real(row, max(real - bias - margin, lowest)))
@@ -283,9 +285,7 @@ def smallest_at_least(row: Any, bound: Any, temperature: Any, bias: Any) -> Any:
 @compiled
 def stored_bounds(row: Any, low: Any, high: Any, temperature: Any) -> Any:
     """The least and the largest finite number z of the row's precision with low ≤ z / T ≤ high."""
-    least, most = lowest_finite(row), -lowest_finite(row)
-    if low > -np.inf:
-        least = smallest_at_least(row, low, temperature, 0.0)
+    least, most = smallest_at_least(row, low, temperature, 0.0), -lowest_finite(row)
     if high < np.inf:
         beyond = smallest_at_least(row, np.nextafter(high, np.inf), temperature, 0.0)
         most = below_of(row, beyond)

@@ -120,11 +120,10 @@ def _run_compact(item: Any, step: Any) -> Any:
         total, moment = weigh_entries(logits, count, largest, weights)
         centre = largest if opcode == TOP_P else largest + moment / total
         count = keep_nearest(count, centre, first * total, opcode == TYPICAL_P, memory)
-    elif opcode == BITMASK:
-        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], 0.0, -np.inf)
-        count = keep_possible(ids, logits, count)
     else:
-        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], first, 0.0)
+        inside, outside = (0.0, -np.inf) if opcode == BITMASK else (first, 0.0)
+        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], inside, outside)
+        count = keep_possible(ids, logits, count)
     become_compact(step, count)
 
 

@@ -137,7 +137,7 @@ def weighted_cut(
 def _last_of(keys: Any, ids: Any, count: Any, key: Any, wanted: Any, values: Any) -> Any:
     """The highest id among the `wanted` lowest of the entries that have a key. values: scratch."""
     ties = 0
-    for place in range(count):
+    for place in range(count if wanted < count else 0):
         if keys[place] == key:
             values[ties] = np.float64(ids[place])
             ties += 1
