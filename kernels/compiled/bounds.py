@@ -19,10 +19,10 @@ from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     BINS_OF_BLOCK,
     HISTOGRAM,
-    IDS,
     KEYS,
     LOGITS,
     PLACES,
+    TIES,
     TOUCHED,
     VALUES,
     WEIGHTS,
@@ -66,7 +66,8 @@ from decoding.kernels.compiled.sifting import (
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
-_ATTEMPTS = 3
+_ATTEMPTS = 2
+"""So often bins of the row say where the boundary is, before all of the row is copied out."""
 _NARROWINGS = 60
 _FARTHEST = 3e38
 """Distances beyond are no float32."""
@@ -107,6 +108,16 @@ class Edges(NamedTuple):
     inner_low: Any
     inner_high: Any
     outer_high: Any
+
+
+class Kept(NamedTuple):
+    """What is nearer than the bracket: low < z < high, Σ w, Σ w · gap, and how many there are."""
+
+    low: Any
+    high: Any
+    total: Any
+    moment: Any
+    number: Any
 
 
 class Sifted(NamedTuple):
@@ -361,12 +372,6 @@ def _nearest_and_farthest(row: Any, search: Any) -> Any:
 
 
 @compiled
-def _none(row: Any) -> Any:
-    """No bounds are found."""
-    return interval(row, np.nan, np.nan)
-
-
-@compiled
 def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, memory: Any) -> Any:
     """The window of the tokens that a truncation keeps; its low bound is NaN where none is found.
 
@@ -374,9 +379,11 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     row: not edited. total: of all weights, NaN where it is not known. far: a distance that surely
     is far enough, +inf where none is known. All is in units of the row.
     """
-    by_count = search.scale == 0.0
-    target, near = search.share if by_count else search.share * total, 0.0
+    by_count, wide = search.scale == 0.0, is_wide(row)
+    target = search.share if by_count else search.share * total
     list_, other = memory.doubles[VALUES], memory.doubles[TOUCHED]
+    times, near = memory.doubles[TIES], 0.0
+    kept = Kept(np.inf, -np.inf, 0.0, 0.0, np.int64(0))
     if not search.two_sided and search.middle == search.reference:
         # Each weighs 1.
         ties = count_above(row, block_max, below_of(row, search.middle))
@@ -384,157 +391,105 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
             total, _ = weigh(row, search.reference, search.scale)
             target = search.share * total
         if ties >= target:
-            kept, last = np.int64(ties), np.int64(row.width)
-            if not search.keep_ties:
-                kept = np.int64(min(max(math.ceil(target), 1.0), ties))
-                last = np.int64(nth_equal(row, search.middle, kept))
-            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept)
+            other[0], times[0] = search.middle, ties
+            return _cut(row, search, kept, 1, target, other, memory)
     if not far < np.inf:
         _, far = _nearest_and_farthest(row, search)
-    wide = is_wide(row)
     if not far <= _FARTHEST:
-        return _none(row)
-    edges, found, inner, outer = _edges(row, search, 0.0, np.inf), _nothing(), 0.0, np.inf
-    for attempt in range(_ATTEMPTS):
-        inner, outer = 0.0, np.inf
-        if attempt < _ATTEMPTS - 1 and far > 0.0:
-            step = 1 if attempt > 0 else sample_of(row)
-            count_bins(row, block_max, step, search, near, far, memory)
-            seen = weigh_bins(search, near, far, memory)
-            wanted = search.share if by_count else search.share * seen
-            doubt = _DOUBT * seen * (1.0 if attempt == 0 else 4.0)
-            inner, outer = _bracket(wanted, doubt, 0.5, near, far, memory)
-        edges = _edges(row, search, inner, outer)
-        found = _sift(row, block_max, search, edges, total, list_, memory)
-        total = found.total
-        target = search.share if by_count else search.share * total
-        if found.inside < target <= found.reached:
-            break
-    if not found.inside < target <= found.reached:
-        return everything(row.width)
-    inside, moment, number, count = found.inside, found.moment, found.number, found.count
-    mass = found.reached - inside
+        return interval(row, np.nan, np.nan)
+    listed, list_max, count, mass = row, block_max, row.width, total
+    attempt, is_listed = 0, False
     for _ in range(_NARROWINGS):
-        # Those around the boundary by themselves.
+        inner, outer = 0.0, np.inf
+        if near < far and attempt < _ATTEMPTS:
+            step = sample_of(row) if attempt == 0 and not is_listed else 1
+            count_bins(listed, list_max, step, search, near, far, memory)
+            seen = weigh_bins(search, near, far, memory)
+            doubt, spread = _DOUBT * seen * (1.0 if attempt == 0 else 4.0), 0.5
+            wanted = search.share if by_count else search.share * seen
+            if is_listed:
+                # Those around the boundary by themselves.
+                doubt, spread, wanted = 0.0, 0.0, seen * (target - kept.total) / mass
+            inner, outer = _bracket(wanted, doubt, spread, near, far, memory)
+        edges = _edges(listed, search, inner, outer)
+        found = _sift(listed, list_max, search, edges, total, other, memory)
+        if not is_listed:
+            total = found.total
+            target = search.share if by_count else search.share * total
+        enough = kept.total + found.inside < target <= kept.total + found.reached
+        if is_listed and (not enough or found.count == count):
+            # As sums of float32, in another order, may say otherwise: what is listed is sorted.
+            break
+        if not enough and attempt == _ATTEMPTS:
+            return everything(row.width)
+        if not enough:
+            attempt += 1
+            continue
+        kept = Kept(
+            min(kept.low, edges.inner_low), max(kept.high, edges.inner_high),
+            kept.total + found.inside, kept.moment + found.moment, kept.number + found.number,
+        )  # fmt: skip
+        mass, count, is_listed, attempt = found.reached - found.inside, found.count, True, 0
+        list_, other, list_max = other, list_, memory.doubles[WINDOW_MAX]
         listed = as_row(list_, count, wide)
         if count <= _FEW:
             break
         near, far = _nearest_and_farthest(listed, search)
         if not near < far:
             break
-        count_bins(listed, block_max, 1, search, near, far, memory)
-        seen = weigh_bins(search, near, far, memory)
-        wanted = seen * (target - inside) / mass
-        inner, outer = _bracket(wanted, 0.0, 0.0, near, far, memory)
-        closer = _edges(listed, search, inner, outer)
-        list_max = memory.doubles[WINDOW_MAX]
-        found = _sift(listed, list_max, search, closer, total, other, memory)
-        # As sums of float32, in another order, may say otherwise: then what is listed is sorted.
-        enough = inside + found.inside < target <= inside + found.reached
-        if not enough or found.count == count:
-            break
-        edges = Edges(
-            closer.outer_low, min(edges.inner_low, closer.inner_low),
-            max(edges.inner_high, closer.inner_high), closer.outer_high,
-        )  # fmt: skip
-        mass = found.reached - found.inside
-        inside, moment = inside + found.inside, moment + found.moment
-        number, count = number + found.number, found.count
-        list_, other = other, list_
-    listed = as_row(list_, count, wide)
-    found = Sifted(inside, moment, number, inside + mass, count, total)
     if count > _FEW and not near < far:
-        return _cut_equal(row, listed, search, edges, found, target)
-    return _cut(row, listed, search, edges, found, target, other, memory)
-
-
-@compiled
-def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, target: Any) -> Any:
-    """`_cut` of many logits that are equally near."""
-    scale, count, largest = search.scale, found.count, value_at(listed, 0)
-    weight = math.exp(max((largest - search.reference) * scale, -700.0))
-    if search.two_sided:
+        # All are equally near: one on each side stands for all there.
         least, largest = extremes(listed, -np.inf, np.inf)
-        weight = math.exp(max((largest - search.reference) * scale, -700.0))
         below = count_between(listed, least, least) if least < largest else 0
-        other = math.exp(max((least - search.reference) * scale, -700.0))
-        low = min(above_of(row, edges.inner_low), least)
-        high = max(below_of(row, edges.inner_high), largest)
-        total = found.inside + weight * (count - below) + other * below
-        moment = weight * (count - below) * (largest - search.reference)
-        moment = found.moment + scale * (moment + other * below * (least - search.reference))
-        return Window(low, high, np.int64(row.width), total, moment, found.number + count)
-    kept, last_tie = count, np.int64(row.width)
-    if not search.keep_ties:
-        kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
-    if kept < count:
-        last_tie = np.int64(nth_equal(row, largest, kept))
-    total = found.inside + kept * weight if scale != 0.0 else np.nan
-    moment = found.moment + scale * kept * weight * (largest - search.reference)
-    return Window(largest, np.inf, last_tie, total, moment, found.number + kept)
-
-
-@compiled
-def _nothing() -> Any:
-    """A pass that found nothing."""
-    return Sifted(0.0, 0.0, np.int64(0), 0.0, np.int64(0), np.nan)
+        other[0], times[0], other[1], times[1] = largest, count - below, least, below
+        return _cut(row, search, kept, 2, target, other, memory)
+    for place in range(count):
+        other[place], times[place] = value_at(listed, place), 1.0
+    return _cut(row, search, kept, count, target, other, memory)
 
 
 @compiled
 def _cut(
-    row: Any,
-    listed: Any,
-    search: Any,
-    edges: Any,
-    found: Any,
-    target: Any,
-    scratch: Any,
-    memory: Any,
+    row: Any, search: Any, kept: Any, count: Any, target: Any, values: Any, memory: Any
 ) -> Any:
-    """The window that holds what is nearer than the listed logits, and the nearest of these.
+    """The window that holds what is kept for certain, and the nearest of some other logits.
 
-    found: of what is nearer, and how many are listed.
+    values: these; each stands for as many tokens as `TIES` says.
     """
     keys, weights, logits = memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[LOGITS]
-    ids, count, scale = memory.integers[IDS], found.count, search.scale
-    before, moment, support = found.inside, found.moment, found.number
+    times, scale, zero = memory.doubles[TIES], search.scale, search.reference * search.scale
     for place in range(count):
-        value = value_at(listed, place)
+        value = values[place]
         keys[place] = abs(value - search.centre) if search.two_sided else -value
-        logits[place], ids[place] = value * scale, place
-    zero = search.reference * scale
+        logits[place] = value * scale
     weigh_entries(logits, count, zero, weights)
-    key, last = weighted_cut(
-        keys, weights, ids, count, before, target, -np.inf, np.inf, memory.integers[PLACES],
-        memory.doubles[HISTOGRAM], scratch,
+    for place in range(count):
+        weights[place] *= times[place]
+    key, _ = weighted_cut(
+        keys, weights, count, kept.total, target, -np.inf, np.inf, memory.integers[PLACES],
+        memory.doubles[HISTOGRAM],
     )  # fmt: skip
-    low, high = edges.inner_low, edges.inner_high
-    if search.two_sided:
-        # What is listed is not inside, even where it is not kept.
-        low, high = above_of(row, low), below_of(row, high)
-    ties, kept_ties, total, farthest = 0, 0, before, -np.inf
+    # What else is listed is not inside.
+    low, high = above_of(row, kept.low), below_of(row, kept.high)
+    total, moment, support, ties, tied, first = kept.total, kept.moment, 0.0, 0.0, 0.0, 0.0
     for place in range(count):
         if keys[place] > key:
             continue
+        low, high = min(low, values[place]), max(high, values[place])
         if keys[place] == key:
-            ties += 1
-            if not search.keep_ties and place > last:
-                continue
-            kept_ties += 1
-        farthest = max(farthest, keys[place])
-        total += weights[place]
-        moment += weights[place] * (logits[place] - zero)
-        support += 1
+            ties, tied = ties + times[place], tied + weights[place]
+            first += weights[place] * (logits[place] - zero)
+        else:
+            support, total = support + times[place], total + weights[place]
+            moment += weights[place] * (logits[place] - zero)
+    wanted, last_tie = ties, np.int64(row.width)
+    if not search.keep_ties and ties > 0.0:
+        wanted = min(max(np.ceil((target - total) * ties / tied), 1.0), ties)
+    if wanted < ties:
+        last_tie = np.int64(nth_equal(row, low, np.int64(wanted)))
+    part = wanted / max(ties, 1.0)
+    total, moment = total + part * tied, moment + part * first
     if scale == 0.0:
         total, moment = np.nan, np.nan
-    if not search.two_sided:
-        low = -farthest
-        last_tie = np.int64(row.width)
-        if kept_ties < ties:
-            last_tie = np.int64(nth_equal(row, low, kept_ties))
-        return Window(low, np.inf, last_tie, total, moment, support)
-    for place in range(count):
-        value = value_at(listed, place)
-        if keys[place] <= key:
-            low, high = min(low, value), max(high, value)
-    return Window(low, high, np.int64(row.width), total, moment, support)
+    high = high if search.two_sided else np.inf
+    return Window(low, high, last_tie, total, moment, kept.number + np.int64(support + wanted))

@@ -36,18 +36,11 @@ def keep_top_k(count: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
         return count
     for place in range(count):
         values[place] = keys[place] = -logits[place]
-    kth = kth_smallest(values, count, k)
-    last = np.int64(0x7FFFFFFF)
-    if not keep_ties:
-        above, ties = 0, 0
-        for place in range(count):
-            if keys[place] < kth:
-                above += 1
-            elif keys[place] == kth:
-                values[ties] = np.float64(ids[place])
-                ties += 1
-        last = np.int64(kth_smallest(values, ties, k - above))
-    return keep_up_to(keys, ids, logits, keys, count, kth, last)
+    kth, above = kth_smallest(values, count, k), 0
+    for place in range(0 if keep_ties else count):
+        above += keys[place] < kth
+    wanted = count if keep_ties else k - above
+    return keep_up_to(keys, ids, logits, keys, count, kth, wanted, values)
 
 
 @compiled
@@ -92,13 +85,12 @@ def keep_nearest(count: Any, centre: Any, target: Any, typical: Any, memory: Any
     for place in range(count):
         keys[place] = abs(logits[place] - centre) if typical else -logits[place]
     low = 0.0 if typical else -centre
-    key, token_id = weighted_cut(
-        keys, weights, ids, count, 0.0, target, low, np.inf, memory.integers[PLACES],
-        memory.doubles[HISTOGRAM], memory.doubles[VALUES],
-    )  # fmt: skip
-    if typical:
-        token_id = np.int64(0x7FFFFFFF)
-    return keep_up_to(keys, ids, logits, weights, count, key, token_id)
+    places, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
+    key, wanted = weighted_cut(keys, weights, count, 0.0, target, low, np.inf, places, histogram)
+    wanted = 1.0 * count if typical else np.ceil(wanted)
+    return keep_up_to(
+        keys, ids, logits, weights, count, key, np.int64(wanted), memory.doubles[VALUES]
+    )
 
 
 @compiled

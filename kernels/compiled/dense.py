@@ -33,17 +33,24 @@ from decoding.kernels.compiled.passes import (
     blocks_of,
     is_hopeless,
     smallest_at_least,
-    smallest_with,
-    upper_real,
-    wide_row,
+    stored_bounds,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
-from decoding.kernels.compiled.selection import kth_smallest, nth_largest
+from decoding.kernels.compiled.scalars import bit_count, row_of_doubles, trailing_zeros
+from decoding.kernels.compiled.selection import nth_largest
 from decoding.kernels.compiled.state import is_cut, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
+
+
+@compiled
+def _reaching(row: Any, tie: Any, low: Any, temperature: Any, bias: Any) -> Any:
+    """The least stored logits that reach a tie, and a higher bound, with a bias."""
+    least = smallest_at_least(row, low, temperature, bias)
+    if tie == low:
+        return least, least
+    return smallest_at_least(row, tie, temperature, bias), least
 
 
 @compiled
@@ -59,14 +66,13 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     masked, counts = state.masked, memory.doubles[TIES]
     # Finite, so that what fills the last block up, −inf, is below it.
-    real = wide_row(row) if masked else row
-    least = smallest_at_least(real, low, state.temperature)
-    floor = smallest_at_least(real, tie, state.temperature) if masked else least
-    inside, outside = (floor, least), (floor, least)
+    bounds = row_of_doubles(block_max) if masked else row
+    least, most = stored_bounds(bounds, low, state.high, state.temperature)
+    floor, inside, outside = least, (least, least), (least, least)
     if masked:
-        inside = smallest_with(row, floor, state.bias), smallest_with(row, least, state.bias)
-        outside = smallest_with(row, floor, 0.0), smallest_with(row, least, 0.0)
-    most = upper_real(row, state.high, state.temperature)
+        floor = smallest_at_least(bounds, tie, state.temperature, 0.0)
+        inside = _reaching(row, tie, low, state.temperature, state.bias)
+        outside = _reaching(row, tie, low, state.temperature, 0.0)
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     for block in range(blocks_of(row)):
@@ -104,31 +110,18 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
 
 
 @compiled
-def _append_touched(step: Any, low: Any, count: Any) -> Any:
-    """Append the touched tokens with low ≤ logit and logit > −∞; return the new count."""
-    memory = step.memory
-    for place in range(step.state.count):
-        logit = memory.doubles[TOUCHED][place]
-        if logit >= low and logit > -np.inf:
-            memory.integers[IDS][count] = memory.integers[TOUCHED_IDS][place]
-            memory.doubles[LOGITS][count] = logit
-            count += 1
-    return count
+def _bound_of_rank(block_max: Any, blocks: Any, rank: Any) -> Any:
+    """A number that at least `rank` block maxima reach, and as a rule not many more; else −inf.
 
-
-@compiled
-def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
-    """A number that at least `rank` block maxima reach, and not many more.
-
-    By bisection, which vectorises; where a few steps do not find one, by selection.
+    By bisection, which vectorises.
     """
-    low, high, ties = np.inf, -np.inf, 0
+    low, high, finite = np.inf, -np.inf, 0
     for block in range(blocks):
-        low, high = min(low, block_max[block]), max(high, block_max[block])
-    for block in range(blocks):
-        ties += block_max[block] == high
-    if ties >= rank:
-        return high
+        top = block_max[block]
+        low, high = min(low, top if top > -np.inf else np.inf), max(high, top)
+        finite += top > -np.inf
+    if finite < rank:
+        return -np.inf
     for _ in range(12):
         middle = 0.5 * low + 0.5 * high
         count = 0
@@ -136,24 +129,28 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
             count += block_max[block] >= middle
         if count < rank:
             high = middle
-        elif count > rank + rank // 4 + 8:
-            low = middle
         else:
-            return middle
-    for block in range(blocks):
-        values[block] = -block_max[block]
-    return -kth_smallest(values, blocks, rank)
+            low = middle
+        if rank <= count <= rank + rank // 4 + 8:
+            break
+    return low
 
 
 @compiled
 def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
-    """List the tokens of a dense row whose logit is `low` or more; how many.
+    """List the tokens of a dense row whose logit is `low` or more, but not −∞; how many.
 
     tie: see `_collect`. A limit does not count touched tokens. Where the others are more than
     it, −1 − how many were listed until that was plain.
     """
-    found = _collect(step, block_max, low, tie, limit)
-    listed = _append_touched(step, low, max(found, -1 - found))
+    memory, found = step.memory, _collect(step, block_max, low, tie, limit)
+    listed = max(found, -1 - found)
+    for place in range(step.state.count):
+        logit = memory.doubles[TOUCHED][place]
+        if logit >= low and logit > -np.inf:
+            memory.integers[IDS][listed] = memory.integers[TOUCHED_IDS][place]
+            memory.doubles[LOGITS][listed] = logit
+            listed += 1
     return listed if found >= 0 else -1 - listed
 
 
@@ -189,7 +186,7 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
         # Of so many tokens that finding the k-th of them takes as long as listing what is above it.
         low, most = -np.inf, min(limit, 4 * rank + np.int64(math.sqrt(rank * step.vocab)))
         if rank <= blocks:
-            low = _bound_of_rank(block_max, blocks, rank, values)
+            low = _bound_of_rank(block_max, blocks, rank)
             if state.masked:
                 low -= 2.0 * slack_of(step, low)
             low /= state.temperature

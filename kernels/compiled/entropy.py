@@ -9,15 +9,14 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import weigh_block
 from decoding.kernels.compiled.bounds import Search, count_bins, sample_of, weigh_bins
-from decoding.kernels.compiled.dense import collect_largest, collect_reaching, weigh_entries
+from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import HISTOGRAM, IDS, KEYS, LOGITS, PLACES, VALUES, WEIGHTS
-from decoding.kernels.compiled.passes import BLOCK, blocks_of, rates_of
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.passes import BLOCK, blocks_of, copy_block, lowest_finite, rates_of
+from decoding.kernels.compiled.scalars import as_real
 from decoding.kernels.compiled.selection import BINS, keep_up_to, weighted_cut
 from decoding.kernels.compiled.state import row_in
 
-_RANK = 256
 _DEPTH = 40.0
 """A token so far below the likeliest adds next to nothing to the entropy."""
 _NEGLIGIBLE = 700.0
@@ -68,17 +67,12 @@ def sums_of_others(step: Any) -> Any:
         weight, first = weigh_block(row, start, start + BLOCK, zero, rate, lowest)
         rest += np.float64(weight)
         moment += np.float64(first) * scale
-    spared = False
-    for token_id in range(chosen * BLOCK, min(chosen * BLOCK + BLOCK, row.width)):
-        gap = (value_at(row, token_id) - reference) * scale
-        if gap == 0.0 and not spared:
-            spared = True
-        elif gap > -_NEGLIGIBLE:
-            rest += math.exp(gap)
-            moment += math.exp(gap) * gap
+    logits, weights = step.memory.doubles[LOGITS], step.memory.doubles[WEIGHTS]
+    copy_block(row, chosen, lowest_finite(row), np.inf, temperature, logits)
+    here, first = weigh_others(logits, BLOCK, reference / temperature, weights)
+    rest, moment = rest + here, moment + first
     if rest < 1e-30:
         count = _collect_possible(step, reference / temperature)
-        logits, weights = step.memory.doubles[LOGITS], step.memory.doubles[WEIGHTS]
         rest, moment = weigh_others(logits, count, reference / temperature, weights)
     return rest, moment
 
@@ -111,76 +105,44 @@ def to_entropies(logits: Any, count: Any, largest: Any, rest: Any, weights: Any)
 
 
 @compiled
-def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
+def keep_by_entropy(count: Any, largest: Any, budget: Any, memory: Any) -> Any:
     """The likeliest of the listed while their weights sum to no more than `budget`; at least one.
 
     Ties by the lowest id. The weights are those of `to_entropies`.
     """
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
-    first = 0
+    places, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
     for place in range(count):
         keys[place] = -logits[place]
-        ahead = logits[place] > logits[first]
-        if ahead or (logits[place] == logits[first] and ids[place] < ids[first]):
-            first = place
-    first_id, first_logit = ids[first], logits[first]
-    if not weights[first] <= budget or budget <= 0.0:
-        ids[0], logits[0] = first_id, first_logit
-        return 1
-    key, token_id = weighted_cut(
-        keys,
-        weights,
-        ids,
-        count,
-        0.0,
-        budget,
-        -first_logit,
-        np.inf,
-        memory.integers[PLACES],
-        memory.doubles[HISTOGRAM],
-        memory.doubles[VALUES],
-    )
-    count = keep_up_to(keys, ids, logits, weights, count, key, token_id)
-    # The last of them may be the one that went beyond the budget.
-    total, last = 0.0, 0
-    for place in range(count):
-        total += weights[place]
-        behind = logits[place] < logits[last]
-        if behind or (logits[place] == logits[last] and ids[place] > ids[last]):
-            last = place
-    if total > budget and count > 1:
-        for place in range(last, count - 1):
-            ids[place], logits[place] = ids[place + 1], logits[place + 1]
-        count -= 1
-    return count
+    least = max(budget, 5e-324)
+    key, wanted = weighted_cut(keys, weights, count, 0.0, least, -np.inf, np.inf, places, histogram)
+    # Rounded down: the next one would go beyond the budget.
+    wanted = np.int64(max(np.floor(wanted), 1.0 if key == -largest else 0.0))
+    return keep_up_to(keys, ids, logits, weights, count, key, wanted, memory.doubles[VALUES])
 
 
 @compiled
 def top_h_of_row(item: Any, step: Any) -> Any:
     """List the tokens that top-H keeps of a dense row without edits; return their count.
 
-    What is kept is looked for among the likeliest of it, then down to where a sample of the blocks
-    says that it ends, then everywhere.
+    What is kept is looked for down to where a sample of the blocks says that it ends, then
+    everywhere.
     """
     memory, block_max = step.memory, step.memory.doubles[step.state.maxima]
     largest = step.state.largest / step.state.temperature
     rest, moment = sums_of_others(step)
     entropy = entropy_of_sums(rest, moment)
     budget = item.first * entropy
-    for attempt in range(3):
-        count, tie = np.int64(-1), np.nan
-        if attempt == 0 and step.vocab >= 4 * _RANK:
-            count, tie = collect_largest(step, block_max, _RANK, step.vocab + 1, False)
-        elif attempt == 1:
-            low = largest - _depth_of(step, rest, budget, entropy)
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    depth, count, found = _depth_of(step, rest, budget, entropy), np.int64(0), 0.0
+    for attempt in range(2):
+        if not found > budget:
+            low = largest - (depth if attempt == 0 else _NEGLIGIBLE)
             count = collect_reaching(step, block_max, low, low, step.vocab + 1)
-        elif attempt == 2:
-            count = _collect_possible(step, largest)
-        found = count >= 0 and np.isnan(tie)
-        if found and (_weigh_by_entropy(count, largest, rest, memory) > budget or attempt == 2):
-            return keep_by_entropy(count, budget, memory)
-    return np.int64(-1)
+            weigh_entries(logits, count, largest, weights)
+            found = to_entropies(logits, count, largest, rest, weights)
+    return keep_by_entropy(count, largest, budget, memory)
 
 
 @compiled
@@ -204,17 +166,9 @@ def _depth_of(step: Any, rest: Any, budget: Any, entropy: Any) -> Any:
 
 
 @compiled
-def _weigh_by_entropy(count: Any, largest: Any, rest: Any, memory: Any) -> Any:
-    """The −p ln p of each listed entry into `WEIGHTS`; returns their sum."""
-    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    weigh_entries(logits, count, largest, weights)
-    return to_entropies(logits, count, largest, rest, weights)
-
-
-@compiled
 def keep_top_h(count: Any, largest: Any, share: Any, memory: Any) -> Any:
     """Keep the candidates that top-H keeps; return their count."""
     logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
     rest, moment = weigh_others(logits, count, largest, weights)
     to_entropies(logits, count, largest, rest, weights)
-    return keep_by_entropy(count, share * entropy_of_sums(rest, moment), memory)
+    return keep_by_entropy(count, largest, share * entropy_of_sums(rest, moment), memory)

@@ -17,7 +17,7 @@ from decoding.kernels.compiled.candidates import largest_of
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.formats import FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.masks import copy_edited, edited_at
+from decoding.kernels.compiled.masks import copy_edited
 from decoding.kernels.compiled.memory import (
     FINAL_MAX,
     LINKS,
@@ -36,12 +36,11 @@ from decoding.kernels.compiled.passes import (
     blocks_of,
     copy_block,
     count_in_block,
-    everything,
     largest_of_blocks,
-    smallest_at_least,
-    wide_row,
+    lowest_finite,
+    stored_bounds,
 )
-from decoding.kernels.compiled.scalars import address_of, below_of, row_of_doubles, value_at
+from decoding.kernels.compiled.scalars import address_of, row_of_doubles, value_at
 from decoding.kernels.compiled.state import (
     BEYOND,
     EMPTIED,
@@ -53,18 +52,23 @@ from decoding.kernels.compiled.state import (
     row_in,
     window_of,
 )
-from decoding.kernels.compiled.touched import are_moderate, forget, logit_at
+from decoding.kernels.compiled.touched import are_moderate, forget, logit_at, untouched_at
 
 
 @compiled
 def bound_blocks(step: Any) -> Any:
     """Bound each block's final logits, into `FINAL_MAX`; chain its touched tokens in `LINKS`.
 
-    The first of a block's chain is in `WORDS`, as 1 + its place, 0 for none.
+    The first of a block's chain is in `WORDS`, as 1 + its place, 0 for none. `least` and `most`
+    become the bounds of stored logits that are copied.
     """
     memory, state, block_max = step.memory, step.state, step.memory.doubles[step.state.maxima]
     first, links = memory.integers[WORDS], memory.integers[LINKS]
     bounds, blocks = memory.doubles[FINAL_MAX], blocks_of(state)
+    state.least, state.most = lowest_finite(row_in(step)), np.inf
+    if is_cut(step) and not is_edited(step):
+        window = window_of(step)
+        state.least, state.most = window.low, window.high
     for block in range(blocks):
         bounds[block] = block_max[block] / state.temperature
     for block in range(blocks if is_edited(step) else 0):
@@ -101,28 +105,26 @@ def write_block(step: Any, block: Any, out: Any) -> Any:
 
     out: may be the block itself, of a shadow. Needs `bound_blocks`.
     """
-    state, start, row = step.state, block * BLOCK, row_in(step)
-    edited = is_edited(step)
+    state, start, place = step.state, block * BLOCK, np.int64(0)
     if state.masked:
         top = copy_edited(step, block, out) / state.temperature
         for lane in range(BLOCK if state.temperature != 1.0 else 0):
             out[lane] /= state.temperature
     else:
-        window = everything(row.width) if edited else window_of(step)
-        top = copy_block(row, block, window, state.temperature, out)
-    if not edited:
-        return top
-    place = np.int64(step.memory.integers[WORDS][block])
-    is_right = place == 0 and not is_cut(step)
+        top = copy_block(row_in(step), block, state.least, state.most, state.temperature, out)
+    if state.count > 0:
+        place = np.int64(step.memory.integers[WORDS][block])
+    cuts = is_cut(step) and (is_edited(step) or state.last_tie < min(start + BLOCK, step.vocab) - 1)
+    is_right = place == 0 and not cuts
     while place != 0:
         token_id = step.memory.integers[TOUCHED_IDS][place - 1]
         out[token_id - start] = step.memory.doubles[TOUCHED][place - 1]
         place = np.int64(step.memory.integers[LINKS][place - 1])
-    low, last_lane = state.low, state.last_tie - start
-    for lane in range(BLOCK if is_cut(step) else 0):
-        # An edited row is cut below only.
-        if out[lane] < low or (out[lane] == low and lane > last_lane):
-            out[lane] = -np.inf
+    low, high, last_lane = state.low, state.high, state.last_tie - start
+    for lane in range(BLOCK if cuts else 0):
+        # Without branches, so that it vectorises.
+        kept = (out[lane] > low) | ((out[lane] == low) & (lane <= last_lane))
+        out[lane] = out[lane] if kept & (out[lane] <= high) else -np.inf
     return top if is_right else largest_value(row_of_doubles(out), 0, BLOCK)
 
 
@@ -205,10 +207,7 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     """
     memory, state, row = step.memory, step.state, row_in(step)
     counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.masked
-    # What the temperature makes the tie of; after masks it is no number of the row's precision.
-    real = wide_row(row) if is_masked else row
-    low = smallest_at_least(real, tie, state.temperature)
-    high = below_of(real, smallest_at_least(real, np.nextafter(tie, np.inf), state.temperature))
+    low, high = stored_bounds(row, tie, tie, state.temperature)
     total, flat, stored = 0.0, is_flat(step), value_at(row, 0)
     for block in range(blocks_of(row)):
         if not is_masked:
@@ -221,7 +220,7 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
             place = np.int64(memory.integers[WORDS][block])
             while place != 0:
                 touched_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])
-                counts[block] -= low <= edited_at(step, touched_id) <= high
+                counts[block] -= untouched_at(step, touched_id) == tie
                 counts[block] += memory.doubles[TOUCHED][place - 1] == tie
                 place = np.int64(memory.integers[LINKS][place - 1])
         total += counts[block] if block <= last_tie // BLOCK else 0.0
@@ -249,9 +248,6 @@ def keep_ties(step: Any, tie: Any, above: Any, wanted: Any, last_tie: Any, ties:
     total, moment = weigh_entries(logits, above, largest, step.memory.doubles[WEIGHTS])
     gap = tie - largest
     weight = wanted * math.exp(max(gap, -700.0))
-    state.low, state.high, state.stored_high = tie, np.inf, np.inf
-    state.stored_low = tie
-    if not is_edited(step):
-        state.stored_low = smallest_at_least(row_in(step), tie, state.temperature)
+    state.low, state.high = tie, np.inf
     state.last_tie, state.ties, state.support = last_tie, wanted, above + wanted
     state.kept_total, state.kept_moment = total + weight, moment + weight * gap

@@ -24,13 +24,12 @@ from decoding.kernels.compiled.blocks import (
     weigh_block,
     weigh_block_between,
 )
-from decoding.kernels.compiled.formats import FLOAT64, Row
+from decoding.kernels.compiled.formats import FLOAT64
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
     below_of,
-    row_of_doubles,
     value_at,
 )
 from decoding.kernels.randomness import BLOCK_SIZE
@@ -42,7 +41,7 @@ MASK = 32
 LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
 """More than the relative rounding of a float32."""
-_DOUBLE_SLACK = 1e-15
+_DOUBLE_SLACK, _TINY = 1e-15, 1e-300
 _LARGEST = 1.7976931348623157e308
 
 
@@ -79,12 +78,6 @@ def everything(vocab: Any) -> Any:
 def interval(row: Any, low: Any, high: Any) -> Any:
     """The window of the logits in [low, high]."""
     return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0))
-
-
-@compiled
-def is_whole(window: Any) -> Any:
-    """Whether a window keeps every token."""
-    return window.low == -np.inf and window.high == np.inf
 
 
 @compiled
@@ -295,12 +288,6 @@ def is_wide(row: Any) -> Any:
 
 
 @compiled
-def wide_row(row: Any) -> Any:
-    """A row of the same shape in float64, whose logits may not be read."""
-    return Row(row.address, np.int64(FLOAT64), row.width, row.whole, row.behind)
-
-
-@compiled
 def can_divide(row: Any, temperature: Any) -> Any:
     """Whether z / T is plain division, without the care that is taken where it overflows."""
     if not 1e-18 < temperature < 1e18:
@@ -312,44 +299,38 @@ def can_divide(row: Any, temperature: Any) -> Any:
 
 
 @compiled
-def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
-    """The least finite number z of the row's precision with z / T ≥ bound."""
+def smallest_at_least(row: Any, bound: Any, temperature: Any, bias: Any) -> Any:
+    """The least finite number z of the row's precision with (z + bias) / T ≥ bound, in float64.
+
+    +inf where there is none. By bisection, as near 0 many z make the same sum.
+    """
     lowest = lowest_finite(row)
-    low = as_real(row, min(max(bound * temperature, lowest), -lowest))
-    while low > lowest and low / temperature >= bound:
-        low = below_of(row, low)
-    while low / temperature < bound and low < np.inf:
-        low = above_of(row, low)
-    return low
-
-
-@compiled
-def smallest_with(row: Any, bound: Any, bias: Any) -> Any:
-    """The least finite number z of the row's precision with z + bias ≥ bound, in float64."""
-    margin = 4.0 * _DOUBLE_SLACK * (abs(bound) + abs(bias))
-    low = below_of(row, as_real(row, bound - bias - margin))
-    high = above_of(row, as_real(row, bound - bias + margin))
+    if bound == -np.inf:
+        return lowest
+    real = min(max(bound * temperature, -_LARGEST), _LARGEST)
+    margin = _DOUBLE_SLACK * (abs(real) + abs(bias)) + _TINY
+    low = below_of(row, as_real(row, max(real - bias - margin, lowest)))
+    high = above_of(row, as_real(row, max(real - bias + margin, lowest)))
+    high = min(high, -lowest)
     while low > -np.inf:
         middle = as_real(row, low + 0.5 * (high - low))
         if not low < middle < high:
-            return max(high, lowest_finite(row))
-        if middle + bias >= bound:
+            return max(high, lowest) if (high + bias) / temperature >= bound else np.inf
+        if (middle + bias) / temperature >= bound:
             high = middle
         else:
             low = middle
-    return lowest_finite(row)
+    return lowest
 
 
 @compiled
-def upper_real(row: Any, high: Any, temperature: Any) -> Any:
-    """The largest number z of the row's precision with z / T ≤ high, or just above it."""
-    bound = high * temperature
-    if bound >= _LARGEST:
-        return np.inf
-    if temperature != 1.0:
-        bound += abs(bound) * _DOUBLE_SLACK
-    real = as_real(row, bound)
-    return real if real <= bound else below_of(row, real)
+def stored_bounds(row: Any, low: Any, high: Any, temperature: Any) -> Any:
+    """The least and the largest finite number z of the row's precision with low ≤ z / T ≤ high."""
+    least, most = smallest_at_least(row, low, temperature, 0.0), -lowest_finite(row)
+    if high < np.inf:
+        beyond = smallest_at_least(row, np.nextafter(high, np.inf), temperature, 0.0)
+        most = below_of(row, beyond)
+    return least, most
 
 
 @compiled
@@ -415,23 +396,12 @@ def weigh_within(
         overall += np.float64(other)
     moment *= scale
     if window.last_tie < row.width:
-        beyond = count_equal_from(row, window.low, window.last_tie + 1)
+        beyond = support - window.support
         weight = math.exp(max((window.low - reference) * scale, -700.0)) * beyond
         total -= weight
         moment -= weight * (window.low - reference) * scale
         support -= beyond
     return total, moment, support, overall
-
-
-@compiled
-def count_equal_from(row: Any, value: Any, first: Any) -> Any:
-    """How many tokens from `first` on have a logit."""
-    count, whole = 0, (first + BLOCK - 1) // BLOCK
-    for token_id in range(first, min(whole * BLOCK, row.width)):
-        count += value_at(row, token_id) == value
-    for block in range(whole, blocks_of(row)):
-        count += count_in_block(row, block * BLOCK, value, value)
-    return count
 
 
 @compiled
@@ -466,21 +436,14 @@ def count_between(row: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
-def copy_block(row: Any, block: Any, window: Any, temperature: Any, out: Any) -> Any:
-    """One block of a row by a temperature into `out`, −inf outside a window; its largest."""
-    # Finite, as −inf is not divided.
-    start, low = block * BLOCK, max(window.low, lowest_finite(row))
-    if start > window.last_tie:
-        low = above_of(row, low)
+def copy_block(row: Any, block: Any, low: Any, high: Any, temperature: Any, out: Any) -> Any:
+    """One block of a row by a temperature into `out`, −inf outside [low, high]; its largest.
+
+    low: finite, as −inf is not divided.
+    """
+    start = block * BLOCK
     if temperature == 1.0:
-        top = copy_block_between(row, start, start + BLOCK, low, window.high, out)
-    else:
-        top = divide_block_between(
-            row, start, start + BLOCK, low, window.high, temperature, 1.0 / temperature, out
-        )
-    if start <= window.last_tie < start + BLOCK - 1 and window.last_tie < row.width:
-        for token_id in range(window.last_tie + 1, min(start + BLOCK, row.width)):
-            if value_at(row, token_id) == low:
-                out[token_id - start] = -np.inf
-        top = largest_value(row_of_doubles(out), 0, BLOCK)
-    return top
+        return copy_block_between(row, start, start + BLOCK, low, high, out)
+    return divide_block_between(
+        row, start, start + BLOCK, low, high, temperature, 1.0 / temperature, out
+    )

@@ -39,7 +39,7 @@ PLAN = np.dtype(
 _INTEGERS = "outcome index count address format width whole behind maxima last_tie support ties"
 _FLAGS = "compact stale masked"
 _NUMBERS = (
-    "largest total moment sums_temperature bias temperature low high stored_low stored_high "
+    "largest total moment sums_temperature bias temperature low high least most "
     "kept_total kept_moment"
 )
 _NAMES = {np.int64: _INTEGERS, np.bool_: _FLAGS, np.float64: _NUMBERS}

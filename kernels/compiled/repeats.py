@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.choices import add_biases
+from decoding.kernels.compiled.choices import edit_named
 from decoding.kernels.compiled.jit import owning
 from decoding.kernels.compiled.memory import WORDS
 from decoding.kernels.compiled.records import SPARSE
-from decoding.kernels.compiled.scopes import scope_of
+from decoding.kernels.compiled.scopes import names, scope_of
 from decoding.kernels.program import Opcode
 
 NO_REPEAT_NGRAM = int(Opcode.NO_REPEAT_NGRAM)
@@ -28,7 +28,7 @@ def add_repeats(item: Any, step: Any) -> Any:
         count = _complete(np.int64(item.first), text, np.int64(source), vocab, found)
     else:
         count = _prolong(item, step.sparse, text, vocab, step.memory.integers[WORDS], found)
-    return add_biases(step, found, 0, count)
+    return edit_named(step, found, 0, count, item)
 
 
 @owning
@@ -47,24 +47,6 @@ def _complete(size: Any, text: Any, source: Any, vocab: Any, found: Any) -> Any:
             found[count].value = -np.inf
             count += 1
     return count
-
-
-@owning
-def _names(sparse: Any, first: Any, last: Any, token_id: Any) -> Any:
-    """Whether sorted entries have a token, by bisection."""
-    while first < last:
-        middle = (first + last) // 2
-        if sparse[middle].token_id < token_id:
-            first = middle + 1
-        else:
-            last = middle
-    return first
-
-
-@owning
-def _is_breaker(item: Any, sparse: Any, token_id: Any) -> Any:
-    place = _names(sparse, item.sparse_start, item.sparse_stop, token_id)
-    return place < item.sparse_stop and sparse[place].token_id == token_id
 
 
 @owning
@@ -87,7 +69,7 @@ def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found:
     """
     length, allowed = len(text), np.int64(item.third)
     limit: Any = np.int64(0)
-    while limit < length and not _is_breaker(item, sparse, np.int64(text[length - 1 - limit])):
+    while limit < length and not names(item, sparse, np.int64(text[length - 1 - limit])):
         limit += 1
     if limit < allowed:
         return 0
@@ -105,7 +87,7 @@ def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found:
         token_id = np.int64(text[place + 1])
         if matches[place] < allowed or not 0 <= token_id < vocab or longest[token_id] == 0:
             continue
-        if not _is_breaker(item, sparse, token_id):
+        if not names(item, sparse, token_id):
             penalty = item.first * power(item.second, np.int64(longest[token_id]) - allowed)
             found[count].token_id = token_id
             found[count].value = -min(penalty, _MOST)

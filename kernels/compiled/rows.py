@@ -24,7 +24,7 @@ from decoding.kernels.compiled.candidates import (
     penalise,
     unmark,
 )
-from decoding.kernels.compiled.choices import add_biases, keep_xtc, scale_named, xtc_of_row
+from decoding.kernels.compiled.choices import edit_named, run_xtc
 from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.draw import coin
 from decoding.kernels.compiled.entropy import (
@@ -66,7 +66,6 @@ from decoding.kernels.compiled.touched import (
     can_divide_touched,
     compact_by_bitmask,
     forget,
-    is_possible,
 )
 from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
@@ -101,7 +100,8 @@ def _run_compact(item: Any, step: Any) -> Any:
     elif opcode == TOP_H:
         count = keep_top_h(count, largest, first, memory)
     elif opcode == XTC:
-        count = keep_xtc(count, item, step)
+        run_xtc(item, step)
+        count = keep_possible(ids, logits, count)
     elif opcode == TOP_K:
         count = keep_top_k(count, np.int64(first), item.second == 1.0, memory)
     elif opcode == CUT:
@@ -120,11 +120,10 @@ def _run_compact(item: Any, step: Any) -> Any:
         total, moment = weigh_entries(logits, count, largest, weights)
         centre = largest if opcode == TOP_P else largest + moment / total
         count = keep_nearest(count, centre, first * total, opcode == TYPICAL_P, memory)
-    elif opcode == BITMASK:
-        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], 0.0, -np.inf)
-        count = keep_possible(ids, logits, count)
     else:
-        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], first, 0.0)
+        inside, outside = (0.0, -np.inf) if opcode == BITMASK else (first, 0.0)
+        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], inside, outside)
+        count = keep_possible(ids, logits, count)
     become_compact(step, count)
 
 
@@ -139,9 +138,14 @@ def _scan(step: Any) -> Any:
 def _end_if_emptied(step: Any) -> Any:
     """End a dense row of which an edit has left no token."""
     _scan(step)
-    if not is_possible(step):
+    state = step.state
+    # More than are touched, or all that are possible.
+    if (
+        collect_reaching(step, step.memory.doubles[state.maxima], -np.inf, -np.inf, state.count)
+        == 0
+    ):
         forget(step)
-        step.state.outcome = EMPTIED
+        state.outcome = EMPTIED
 
 
 @compiled
@@ -206,12 +210,10 @@ def _run_edit(item: Any, step: Any) -> Any:
     state, memory, opcode, bans = step.state, step.memory, item.opcode, False
     if state.compact:
         mark(memory.integers[SLOT], memory.integers[IDS], state.count)
-    if opcode == LOGIT_BIAS:
-        bans = add_biases(step, step.sparse, item.sparse_start, item.sparse_stop)
+    if opcode in (LOGIT_BIAS, LOGIT_SCALE):
+        bans = edit_named(step, step.sparse, item.sparse_start, item.sparse_stop, item)
     elif opcode in (NO_REPEAT_NGRAM, DRY):
         bans = add_repeats(item, step)
-    elif opcode == LOGIT_SCALE:
-        scale_named(item, step)
     else:
         count_scope(item, step)
         occurrences = memory.integers[OCCURRENCES]
@@ -233,7 +235,7 @@ def _run_statistics(item: Any, step: Any) -> Any:
     """A dynamic temperature, or XTC, on a dense row without edits."""
     state, row = step.state, row_in(step)
     if item.opcode == XTC:
-        if not xtc_of_row(item, step):
+        if not run_xtc(item, step):
             state.outcome = BEYOND
     elif state.temperature != 1.0:
         # Dividing twice is not dividing by the product.

@@ -49,3 +49,16 @@ def count_scope(item: Any, step: Any) -> Any:
         token_id = step.sparse[entry].token_id
         if token_id < step.vocab and slot[token_id] != 0:
             counts[slot[token_id] - 1] = 0
+
+
+@compiled
+def names(item: Any, sparse: Any, token_id: Any) -> Any:
+    """Whether an instruction names a token: by bisection, as what it names is sorted."""
+    first, last = item.sparse_start, item.sparse_stop
+    while first < last:
+        middle = (first + last) // 2
+        if sparse[middle].token_id < token_id:
+            first = middle + 1
+        else:
+            last = middle
+    return first < item.sparse_stop and sparse[first].token_id == token_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,6 @@ def bin_of(key: Any, low: Any, factor: Any) -> Any:
 def weighted_cut(
     keys: Any,
     weights: Any,
-    ids: Any,
     count: Any,
     before: Any,
     target: Any,
@@ -71,18 +69,16 @@ def weighted_cut(
     high: Any,
     places: Any,
     histogram: Any,
-    values: Any,
 ) -> Any:
-    """The key and id of the last entry, by (key, id), before which less than `target` weighs.
+    """The key of the last entry, by key, before which less than `target` weighs; of ties how many.
 
-    `before` weighs what comes before all entries. Entries of equal keys weigh the same. low, high:
-    bounds of the keys, infinite where unknown. (+inf, largest id) where everything belongs.
-    places, histogram, values: scratch.
+    `before` weighs what comes before all entries. How many of the entries of that key reach the
+    target, where these weigh the same, is not rounded. low, high: bounds of the keys, infinite
+    where unknown. (+inf, 0) where everything belongs. places, histogram: scratch.
 
     Once a bin is chosen the last entry is in it, though another order of the sum may fall short of
     `target` by its rounding.
     """
-    everything = np.int64(0x7FFFFFFF)
     listed = False
     while count > _FEW:
         if not high - low < np.inf:
@@ -100,7 +96,7 @@ def weighted_cut(
             histogram[bin_of(keys[place], low, factor)] += weights[place]
         chosen, before = boundary_bin(histogram, BINS, target, before)
         if chosen < 0 and not listed:
-            return np.inf, everything
+            return np.inf, 0.0
         if chosen < 0:
             chosen = bin_of(high, low, factor)
             before -= histogram[chosen]
@@ -112,46 +108,62 @@ def weighted_cut(
                 kept += 1
         listed = True
         count, high = kept, np.inf
-    if not listed:
-        for place in range(count):
-            places[place] = place
     if count > _FEW:
-        # All keys are equal, so only ids tell the entries apart.
-        place = places[0]
-        wanted = np.int64(math.ceil((target - before) / weights[place]))
+        # All keys are equal.
+        place = np.int64(places[0]) if listed else 0
+        wanted = (target - before) / weights[place]
         if wanted > count and not listed:
-            return np.inf, everything
-        wanted = min(wanted, np.int64(count))
-        for index in range(count):
-            values[index] = np.float64(ids[places[index]])
-        return keys[place], np.int64(kth_smallest(values, count, max(wanted, 1)))
-    key, token_id = -np.inf, np.int64(-1)
+            return np.inf, 0.0
+        return keys[place], min(wanted, 1.0 * count)
+    # Key by key, as the entries are few.
+    last, wanted = -np.inf, 0.0
     while before < target:
-        if count == 0 and listed:
-            break
-        if count == 0:
-            return np.inf, everything
-        best = 0
-        for index in range(1, count):
-            one, other = places[index], places[best]
-            if keys[one] < keys[other] or (keys[one] == keys[other] and ids[one] < ids[other]):
-                best = index
-        place = places[best]
-        key, token_id = keys[place], np.int64(ids[place])
-        before += weights[place]
-        count -= 1
-        places[best] = places[count]
-    return key, token_id
+        key, ties, total = np.inf, 0, 0.0
+        for index in range(count):
+            place = np.int64(places[index]) if listed else index
+            if last < keys[place] < key:
+                key, ties, total = keys[place], 0, 0.0
+            if keys[place] == key:
+                ties += 1
+                total += weights[place]
+        if ties == 0:
+            return (last, wanted) if listed else (np.inf, 0.0)
+        wanted = min((target - before) * ties / total, 1.0 * ties)
+        last, before = key, before + total
+    return last, wanted
+
+
+@compiled
+def _last_of(keys: Any, ids: Any, count: Any, key: Any, wanted: Any, values: Any) -> Any:
+    """The highest id among the `wanted` lowest of the entries that have a key. values: scratch."""
+    ties = 0
+    for place in range(count if wanted < count else 0):
+        if keys[place] == key:
+            values[ties] = np.float64(ids[place])
+            ties += 1
+    if wanted >= ties:
+        return np.inf
+    return kth_smallest(values, ties, wanted) if wanted > 0 else -np.inf
 
 
 @compiled
 def keep_up_to(
-    keys: Any, ids: Any, logits: Any, weights: Any, count: Any, key: Any, token_id: Any
+    keys: Any,
+    ids: Any,
+    logits: Any,
+    weights: Any,
+    count: Any,
+    key: Any,
+    wanted: Any,
+    values: Any,
 ) -> Any:
-    """Keep the entries up to (key, token_id), in their order; returns how many."""
-    kept = 0
+    """Keep the entries below a key, and of those that have it `wanted` with the lowest ids.
+
+    Their order stays; returns how many. values: scratch.
+    """
+    kept, last = 0, _last_of(keys, ids, count, key, wanted, values)
     for place in range(count):
-        if keys[place] < key or (keys[place] == key and ids[place] <= token_id):
+        if keys[place] < key or (keys[place] == key and ids[place] <= last):
             ids[kept], logits[kept] = ids[place], logits[place]
             weights[kept] = weights[place]
             kept += 1
@@ -191,20 +203,13 @@ def largest_places(
     if count == 0 or n == 0:
         return 0
     nth = nth_largest(logits, count, min(n, count), values)
-    above, ties = 0, 0
+    above, found = 0, 0
     for place in range(count):
-        if logits[place] > nth:
-            above += 1
-        elif logits[place] == nth:
-            values[ties] = ids[place]
-            ties += 1
-    last = np.float64(0x7FFFFFFF)
-    if above + ties > capacity:
-        last = kth_smallest(values, ties, capacity - above)
-    found = 0
+        above += logits[place] > nth
+    last = _last_of(logits, ids, count, nth, capacity - above, values)
     for place in range(count):
         logit, token_id = logits[place], ids[place]
-        if logit > nth or (logit == nth and np.float64(token_id) <= last):
+        if logit > nth or (logit == nth and token_id <= last):
             hole = found
             while hole > 0:
                 other = places[hole - 1]

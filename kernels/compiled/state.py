@@ -16,7 +16,7 @@ import numpy as np
 
 from decoding.kernels.compiled.formats import Row
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.passes import Window, is_wide
+from decoding.kernels.compiled.passes import Window, is_wide, stored_bounds
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """What an instruction has made of a row; BEYOND: its numbers are outside this arithmetic."""
@@ -35,8 +35,8 @@ class Step(NamedTuple):
     Σ w · gap as of `passes.weigh`, of the stored row at `sums_temperature`, NaN where not known; so
     may moment alone be.
     masked, bias: whether bitmasks edit the row, and what that of `BIASED` adds; see `masks`.
-    low ... ties: what is kept of the row, see `passes.Window`; low and high are final logits,
-    stored_low and stored_high bounds of stored ones, where `has_bounds`.
+    low ... ties: what is kept of the row, see `passes.Window`; low and high are final logits.
+    least, most: see `final.bound_blocks`.
     """
 
     instructions: Any
@@ -73,7 +73,7 @@ def begin(step: Any, row: Any, maxima: Any, largest: Any) -> Any:
 def _clear(state: Any) -> Any:
     """No masks, no temperature, and everything is kept."""
     state.masked, state.bias, state.temperature = False, 0.0, 1.0
-    state.low, state.high, state.stored_low, state.stored_high = -np.inf, np.inf, -np.inf, np.inf
+    state.low, state.high = -np.inf, np.inf
     state.last_tie, state.kept_total, state.kept_moment = state.width, np.nan, np.nan
     state.support, state.ties = 0, 0
 
@@ -92,7 +92,6 @@ def become_compact(step: Any, count: Any) -> Any:
 def keep_window(step: Any, window: Any) -> Any:
     """Keep a window of stored logits."""
     state = step.state
-    state.stored_low, state.stored_high = window.low, window.high
     state.low, state.high = window.low / state.temperature, window.high / state.temperature
     state.last_tie, state.kept_total, state.kept_moment = (
         window.last_tie,
@@ -104,12 +103,10 @@ def keep_window(step: Any, window: Any) -> Any:
 
 @compiled
 def window_of(step: Any) -> Any:
-    """What is kept, as a window of stored logits."""
+    """What is kept of a row without edits, as a window of stored logits."""
     state = step.state
-    return Window(
-        state.stored_low, state.stored_high, state.last_tie, state.kept_total, state.kept_moment,
-        state.support,
-    )  # fmt: skip
+    low, high = stored_bounds(row_in(step), state.low, state.high, state.temperature)
+    return Window(low, high, state.last_tie, state.kept_total, state.kept_moment, state.support)
 
 
 @inlined

@@ -10,7 +10,6 @@ from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import edited_at
 from decoding.kernels.compiled.memory import IDS, LOGITS, OCCURRENCES, SLOT, TOUCHED, TOUCHED_IDS
-from decoding.kernels.compiled.passes import BLOCK, blocks_of
 from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
 
 _MOST = 1e300
@@ -64,22 +63,6 @@ def touch(step: Any, token_id: Any) -> Any:
     place = enlist(step, token_id)
     read_touched(step, before)
     return place
-
-
-@compiled
-def is_possible(step: Any) -> Any:
-    """Whether a dense row has any token left."""
-    memory, state, block_max = step.memory, step.state, step.memory.doubles[step.state.maxima]
-    for place in range(state.count):
-        if memory.doubles[TOUCHED][place] > -np.inf:
-            return True
-    for block in range(blocks_of(state)):
-        if block_max[block] == -np.inf:
-            continue
-        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, state.width)):
-            if memory.integers[SLOT][token_id] == 0 and untouched_at(step, token_id) > -np.inf:
-                return True
-    return False
 
 
 @compiled

@@ -16,9 +16,7 @@ from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.passes import (
     blocks_of,
     deviation,
-    interval,
     largest_of_blocks,
-    smallest_at_least,
     weigh,
 )
 from decoding.kernels.compiled.scalars import as_real
@@ -156,9 +154,7 @@ def _cut(item: Any, step: Any, few: Any) -> Any:
     most = min(step.limit, 4 * few) if has_bounds(step) else step.limit
     count = collect_reaching(step, block_max, bound, bound, most)
     if count < 0 and can_window(step):
-        keep_window(step, interval(row, smallest_at_least(row, bound, state.temperature), np.inf))
-        if is_edited(step):
-            state.low = bound
+        state.low = bound
     return np.int64(count)
 
 

@@ -74,6 +74,7 @@ _CUTS = (
     Opcode.TOP_H,
     Opcode.XTC,
 )
+_BY_MASS = (Opcode.TOP_P, Opcode.TYPICAL_P)
 _EXACT = (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK, Opcode.NO_REPEAT_NGRAM)
 _BY_TWO = (Opcode.DYNAMIC_TEMPERATURE, Opcode.LOGIT_SCALE)
 """Whose second operand is a number like the first."""
@@ -167,18 +168,22 @@ def run_step(
 
 
 def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruction]:
-    """Every parameter moved; a cut's fraction stays below 1."""
-    return [
-        item._replace(values=tuple(value * factor for value in item.values))
-        if item.opcode == Opcode.CUT
-        else item._replace(
-            first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf),
-            second=item.second * (factor if item.opcode in _BY_TWO else 1.0),
-        )
-        if item.opcode not in _EXACT
-        else item
-        for item in instructions
-    ]
+    """Every parameter moved; a cut's fraction stays below 1, and all of the mass is no cut."""
+    return [_nudged(item, factor) for item in instructions]
+
+
+def _nudged(item: Instruction, factor: float) -> Instruction:
+    first = item.first * factor
+    if item.opcode in _EXACT:
+        return item
+    if item.opcode in _BY_MASS and first >= 1.0:
+        return Instruction(Opcode.LOGIT_BIAS)
+    if item.opcode == Opcode.CUT:
+        return item._replace(values=tuple(value * factor for value in item.values))
+    return item._replace(
+        first=min(first, 1.0 if item.opcode in _CUTS else math.inf),
+        second=item.second * (factor if item.opcode in _BY_TWO else 1.0),
+    )
 
 
 def by_reference(

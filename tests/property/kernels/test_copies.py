@@ -18,10 +18,10 @@ WIDTH = 2_003
 def copied(logits: Any, end: Any, temperature: Any, out: Any) -> Any:
     """Copy a row of float32; its largest quotient."""
     row = step.row_of(logits.ctypes.data, 0, len(logits), end)
-    everything, largest = passes.everything(len(logits)), -np.inf
+    largest, lowest = -np.inf, passes.lowest_finite(row)
     for block in range(passes.blocks_of(row)):
         start = block * passes.BLOCK
-        top = passes.copy_block(row, block, everything, temperature, out[start:])
+        top = passes.copy_block(row, block, lowest, np.inf, temperature, out[start:])
         largest = max(largest, top)
     return largest
 
