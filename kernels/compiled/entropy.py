@@ -115,8 +115,11 @@ def keep_by_entropy(count: Any, largest: Any, budget: Any, memory: Any) -> Any:
     places, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
     for place in range(count):
         keys[place] = -logits[place]
-    least = max(budget, 5e-324)
-    key, wanted = weighted_cut(keys, weights, count, 0.0, least, -np.inf, np.inf, places, histogram)
+    key, wanted = -largest, 1.0
+    if budget > 0.0:
+        key, wanted = weighted_cut(
+            keys, weights, count, 0.0, budget, -np.inf, np.inf, places, histogram
+        )
     # Rounded down: the next one would go beyond the budget.
     wanted = np.int64(max(np.floor(wanted), 1.0 if key == -largest else 0.0))
     return keep_up_to(keys, ids, logits, weights, count, key, wanted, memory.doubles[VALUES])

@@ -105,3 +105,12 @@ def test_an_edited_logit_is_not_rounded_before_it_is_compared(backend: Backend, 
         pipeline = chain(bias, Temperature(heat))
         for top_n in (0, 2):
             assert drawn(backend, row, pipeline, top_n).token_id == want
+
+
+@pytest.mark.parametrize("backend", HOST)
+@pytest.mark.parametrize("before", [chain(), chain(TopK(4, keep_ties=False))])
+def test_top_h_of_a_certain_row_keeps_its_one_token(backend: Backend, before: Pipeline) -> None:
+    row = np.zeros(20, np.float32)
+    row[19] = 3e38
+    sample = drawn(backend, row, chain(before, TopH(0.5)))
+    assert (sample.token_id, sample.support_size) == (19, 1)
