@@ -27,7 +27,14 @@ from numpy.typing import NDArray
 
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
-from benchmarks.thread_times import PARTS, PERCENTILES, Times, percentiles, times
+from benchmarks.thread_times import (
+    PARTS,
+    PERCENTILES,
+    Times,
+    percentiles,
+    times,
+    times_clocks_last,
+)
 from decoding import Engine, Generation, GenerationParameters, LanguageModel, generate
 from decoding.cli.serve import fastest_loop, let_threads_go_on
 from decoding.vocabulary import Vocabulary
@@ -85,8 +92,9 @@ class Waiting:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], NDArray[np.float32]]:
         del all_positions
+        began = times()
         states = [[sum(prompt)] for prompt in prompts]
-        return states, self._logits(states)
+        return states, self._logits(states, began)
 
     def extend(
         self,
@@ -96,9 +104,10 @@ class Waiting:
         all_positions: bool = False,
     ) -> NDArray[np.float32]:
         del all_positions
+        began = times()
         for state, new in zip(states, token_ids, strict=True):
             state[0] = 31 * state[0] % 1_000_003 + sum(new)
-        return self._logits(states)
+        return self._logits(states, began)
 
     def fork(self, state: list[int]) -> list[int]:
         return list(state)
@@ -109,12 +118,11 @@ class Waiting:
     def release(self, state: list[int]) -> None:
         state.clear()
 
-    def _logits(self, states: Sequence[list[int]]) -> NDArray[np.float32]:
-        began = times()
+    def _logits(self, states: Sequence[list[int]], began: Times) -> NDArray[np.float32]:
         if self._seconds:
             time.sleep(self._seconds)
         found: NDArray[np.float32] = self._rows[[state[0] % _ROWS for state in states]]
-        self.spent = self.spent.plus(times().minus(began))
+        self.spent = self.spent.plus(times_clocks_last().minus(began))
         return found
 
 
@@ -128,7 +136,8 @@ class TimedEngine(Engine):
 
     def step(self) -> list[Generation]:
         """As an engine's."""
-        began, before = times(), self._forward.spent
+        before = self._forward.spent
+        began = times_clocks_last()
         moved = super().step()
         self.steps.append(times().minus(began).minus(self._forward.spent.minus(before)))
         return moved

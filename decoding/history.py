@@ -22,6 +22,9 @@ _LEAST_ROOM = 64
 _MOST_KEPT = 2**20
 """The most token ids for which an empty buffer keeps room."""
 
+_NOTHING: tuple[int, ...] = ()
+"""The tokens that a new row has generated."""
+
 _LARGE = 2**20
 """Bytes from which an array's memory is taken page by page."""
 
@@ -231,6 +234,7 @@ class HistoryBuffer:
         self._prompt_lengths = np.zeros(0, np.int64)
         self._rows = np.arange(0)
         self._count = 0
+        # No row is longer; found anew where rows may need more room.
         self._longest = 0
 
     def __len__(self) -> int:
@@ -239,7 +243,7 @@ class HistoryBuffer:
     def add(
         self,
         prompt: Sequence[int] | NDArray[np.integer[Any]],
-        generated: Sequence[int] | NDArray[np.integer[Any]] = (),
+        generated: Sequence[int] | NDArray[np.integer[Any]] = _NOTHING,
     ) -> int:
         """Add a row behind the others; returns its number.
 
@@ -247,11 +251,13 @@ class HistoryBuffer:
             ParameterError: `prompt` or `generated` is no sequence, array or tensor of token ids in
                 [0, 2**31).
         """
-        first, second = _as_row("prompt", prompt), _as_row("generated", generated)
+        first = _as_row("prompt", prompt)
+        second = () if generated is _NOTHING else _as_row("generated", generated)
         row, begun, length = self._count, len(first), len(first) + len(second)
         self._make_room(row + 1, length)
         self._token_ids[row, :begun] = first
-        self._token_ids[row, begun:length] = second
+        if length > begun:
+            self._token_ids[row, begun:length] = second
         self._lengths[row], self._prompt_lengths[row] = length, begun
         self._count, self._longest = row + 1, max(self._longest, length)
         return row
@@ -270,9 +276,10 @@ class HistoryBuffer:
             self._token_ids[row, :end] = self._token_ids[last, :end]
             lengths[row], prompt_lengths[row] = end, prompt_lengths[last]
         self._count = last
-        self._longest = int(lengths[:last].max(initial=0))
-        if last == 0 and self._token_ids.size > _MOST_KEPT:
-            self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
+        if last == 0:
+            self._longest = 0
+            if self._token_ids.size > _MOST_KEPT:
+                self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
 
     def swap(self, row: int, other: int) -> None:
         """Let two rows change places.
@@ -305,8 +312,11 @@ class HistoryBuffer:
             raise ShapeError("token_ids", f"{len(tokens)} token ids", f"{rows}, one a row")
         if not rows:
             return
-        self._make_room(rows, self._longest + 1)
         lengths = self._lengths
+        if self._longest >= self._token_ids.shape[1]:  # the longest row may have left
+            self._longest = int(lengths[:rows].max())
+            self._make_room(rows, self._longest + 1)
+            lengths = self._lengths
         self._token_ids[self._rows[:rows], lengths[:rows]] = tokens
         # Another array: views of before keep their lengths.
         self._lengths = lengths + 1

@@ -92,7 +92,7 @@ class TokenText:
     (['caf', 'é', 'the ', '', '', ''], 'END')
     """
 
-    __slots__ = ("_hidden", "_matcher", "_stream", "_vocabulary")
+    __slots__ = ("_hidden", "_is_searched", "_matcher", "_stream", "_vocabulary")
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class TokenText:
         if begun:
             self._stream.push(begun)
         self._matcher = stops.start(keep=keep_stop)
+        self._is_searched = bool(stops.strings)
 
     @property
     def stop(self) -> str | None:
@@ -135,13 +136,14 @@ class TokenText:
     def push_spelling(self, spelling: tuple[bytes, str, bool], *, stopping: bool = True) -> str:
         """Take one token by its spelling, as `spelling` gives it; see `push`."""
         spelled, text, special = spelling
-        if special:
-            shown = self._matcher.push(self._stream.flush(), stopping=stopping)
-            return shown + self._matcher.push(text, visible=False, stopping=stopping)
         stream = self._stream
+        if special:
+            shown = self._matcher.push(stream.flush(), stopping=stopping)
+            return shown + self._matcher.push(text, visible=False, stopping=stopping)
         # Most tokens are whole characters, and their text is known.
-        is_whole = not stream.holds and _REPLACED not in text
-        return self._matcher.push(text if is_whole else stream.push(spelled), stopping=stopping)
+        if stream.holds or _REPLACED in text:
+            text = stream.push(spelled)
+        return self._matcher.push(text, stopping=stopping) if self._is_searched else text
 
     def flush(self, *, stopping: bool = True) -> str:
         """End the text; return what was held back, an incomplete character as U+FFFD."""
@@ -158,4 +160,5 @@ class TokenText:
         """Copy the text with what it has read."""
         twin = TokenText(self._vocabulary, hidden_token_ids=self._hidden)
         twin._stream, twin._matcher = self._stream.fork(), self._matcher.fork()
+        twin._is_searched = self._is_searched
         return twin

@@ -25,7 +25,7 @@ def write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[in
     top_n = sequence.sampler.top_n
     samplers = [Sampler(chain(AllowedTokens((token_id,))), top_n=top_n) for token_id in token_ids]
     for outcome in sample(logits, History.empty(len(samplers)), samplers):
-        if sequence.over:
+        if sequence.ended:
             break
         if isinstance(outcome, DecodingError):
             sequence.generation.fail(outcome)

@@ -16,25 +16,24 @@ from decoding.typing import Anything, Rows
 
 def extend(batch: RunningBatch, memory: Memory) -> None:
     """Run the model on the new tokens of each sequence and draw the next token of each."""
-    sequences = batch.sequences
-    latest = [item.latest for item in sequences]
+    latest = batch.latest()
     counts = list(map(len, latest))  # the model may change the lists
     try:
-        logits = call(sequences, latest, memory)
+        logits = call(batch, latest, memory)
     except Exception as error:  # a model may raise anything
-        fail(generations_of(sequences), error)
+        fail(generations_of(batch.sequences), error)
         return
     draw_rows(batch, logits, counts)
 
 
 def call(
-    sequences: Sequence[RunningSequence],
+    batch: RunningBatch,
     latest: Sequence[list[int]],
     memory: Memory,
     states: Sequence[State] = (),
     parts: Sequence[list[int]] = (),
 ) -> Rows:
-    """Call the model for what each sequence has new; the logits, a row a token.
+    """Call the model for what each sequence of a batch has new; the logits, a row a token.
 
     latest: the new tokens of each sequence.
     states, parts: of prompts that go through the model in the same call, where no sequence has more
@@ -44,12 +43,10 @@ def call(
     """
     counts = list(map(len, latest))
     rows = sum(counts)
-    every = [*(item.state for item in sequences), *states]
-    for item in sequences:
-        item.held = None
+    every = [*[item.state for item in batch.sequences], *states]
+    batch.begin_call()
     output = memory.extend(every, [*latest, *parts], all_positions=rows > len(counts))
-    for item, count in zip(sequences, counts, strict=True):
-        item.held = len(item.token_ids) - 1 + count
+    batch.end_call(counts)
     return checked_logits(output, rows + len(parts))
 
 
@@ -73,15 +70,14 @@ def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
 
 def restore(sequence: RunningSequence, memory: Memory) -> None:
     """Roll the model's state back to all tokens but the last; mark it lost where that fails."""
-    length = len(sequence.token_ids) - 1
-    excess = (sequence.held or 0) - length
-    if excess > 0:
-        sequence.held = None
+    excess = sequence.excess
+    if excess:
+        sequence.excess = None
         try:
             memory.rollback(sequence.state, excess)
         except Exception:  # a model may raise anything
             return
-        sequence.held = length
+        sequence.excess = 0
 
 
 def revive(sequence: RunningSequence, memory: Memory) -> None:
@@ -94,7 +90,7 @@ def revive(sequence: RunningSequence, memory: Memory) -> None:
         fail([sequence.generation], error)
         return
     sequence.state = state
-    sequence.held = len(known)
+    sequence.excess = 0
 
 
 def generations_of(sequences: Iterable[RunningSequence]) -> list[Generation]:

@@ -15,7 +15,6 @@ import asyncio
 import copy
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -52,8 +51,8 @@ SHORT_PROMPT = 4096
 _Value = TypeVar("_Value")
 
 Command: TypeAlias = Callable[[], None]
-Delivery: TypeAlias = tuple["AsyncGeneration", list[StreamEvent], bool]
-"""A generation, its new events, and whether it is over."""
+Delivery: TypeAlias = tuple["AsyncGeneration", int, bool]
+"""A generation, how many events it has, and whether it is over."""
 
 
 class AsyncGeneration:
@@ -64,10 +63,11 @@ class AsyncGeneration:
     """
 
     __slots__ = (
-        "_events",
+        "_event_count",
         "_front",
         "_loop",
         "_over",
+        "_taken",
         "_waiter",
         "generation",
         "streams",
@@ -78,7 +78,7 @@ class AsyncGeneration:
         self.streams = streams
         self._front = front
         self._loop = asyncio.get_running_loop()
-        self._events: deque[StreamEvent] = deque()
+        self._event_count = self._taken = 0
         self._over = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -86,6 +86,11 @@ class AsyncGeneration:
     def done(self) -> bool:
         """Whether nothing more will come; events may still be there to read."""
         return self._over
+
+    @property
+    def has_events(self) -> bool:
+        """Whether there are events to take."""
+        return self._event_count > self._taken
 
     def cancel(self) -> None:
         """End the request before the next step; harmless when the request is over."""
@@ -112,34 +117,33 @@ class AsyncGeneration:
 
     def take_events(self) -> list[StreamEvent]:
         """The events that have come since the last call."""
-        taken = list(self._events)
-        self._events.clear()
-        return taken
+        first, self._taken = self._taken, self._event_count
+        return self.generation.events(first, self._taken) if first < self._taken else []
 
     async def __aiter__(self) -> AsyncIterator[StreamEvent]:
         while True:
             await self.wait()
             for event in self.take_events():
                 yield event
-            if self._over and not self._events:
+            if self._over and not self.has_events:
                 self.generation.result()
                 return
 
-    def receive(self, events: list[StreamEvent], over: bool) -> None:
-        """Take what a step has brought. For the `AsyncEngine`, in the reader's loop."""
+    def receive(self, event_count: int, over: bool) -> None:
+        """Note what a step has brought. For the `AsyncEngine`, in the reader's loop."""
         if self.streams:
-            self._events.extend(events)
-            if len(self._events) > self._front.most_unread_events and not over:
+            self._event_count = event_count
+            if event_count - self._taken > self._front.most_unread_events and not over:
                 self._front.cancel(self, SlowReaderError(self._front.most_unread_events))
         if over:
             self._over = True
-        if over or self._events:
+        if over or self.has_events:
             self.wake()
 
 
 async def wait_any(handles: Sequence[AsyncGeneration]) -> None:
     """Return when any of these requests, of one reader, has an event to take or is over."""
-    if any(item._events or item._over for item in handles):  # noqa: SLF001 -- ours
+    if any(item.has_events or item.done for item in handles):
         return
     await _sleep(handles)
 
@@ -386,9 +390,9 @@ class AsyncEngine:
             over = generation.done
             if over:
                 del self._running[generation]
-            events = generation.take_events()
-            if over or events:
-                by_loop.setdefault(handle._loop, []).append((handle, events, over))  # noqa: SLF001 -- ours
+            count = generation.event_count
+            if over or count:
+                by_loop.setdefault(handle._loop, []).append((handle, count, over))  # noqa: SLF001 -- ours
         for loop, deliveries in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_deliver, deliveries)
@@ -406,5 +410,5 @@ def _is_long(inputs: Inputs) -> bool:
 
 
 def _deliver(deliveries: list[Delivery]) -> None:
-    for handle, events, over in deliveries:
-        handle.receive(events, over)
+    for handle, event_count, over in deliveries:
+        handle.receive(event_count, over)

@@ -208,8 +208,6 @@ class Engine:
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. A done one keeps its result."""
         require("generation", generation, isinstance(generation, Generation), "a Generation")
-        if generation.done:
-            return
         generation.fail(CancelledError("the request was cancelled"))
         self._queue.remove(generation)
         if not self._is_stepping():  # else the step gives back what it held
@@ -260,7 +258,7 @@ class Engine:
         self._revive()
         late = generations_of(self._mask_waits.sequences)
         self._mask_waits.exchange(self._batch)
-        running = generations_of(self._batch.sequences)
+        running = [item.generation for item in self._batch.sequences]
         shares = self._admit()
         arriving = [share.generation for share in shares]
         beside = self._beside(shares)
@@ -280,18 +278,21 @@ class Engine:
             extend(self._batch, self._memory)
         failed = [item for item in late if item.done]
         moved = dict.fromkeys([*expired, *running, *arriving, *failed])
-        if arriving or failed or any(item.over for item in self._running()):
+        if arriving or failed or self._batch.over or self._mask_waits.over:
             self._keep(newcomers)
             for generation in moved:
-                generation.let_go()
+                if generation.finished:
+                    generation.let_go()
         self._mask_waits.ask()
         self._arriving = []
+        # Now each state holds all tokens but the last.
+        self._batch.call = None
         return list(moved)
 
     def _beside(self, shares: Sequence[Share]) -> list[Share]:
         """The parts of prompts that go through the model in one call with running sequences."""
         running = self._batch.sequences
-        if not (shares and running) or any(item.forced for item in running):
+        if not (shares and running) or self._batch.is_forced:
             return []
         return [
             share
@@ -339,7 +340,7 @@ class Engine:
         if capacity is not None and self._prefixes.make_room(capacity - reserved):
             self._drop_others()
         if self._prefixes.limit:
-            running = [item for item in self._batch.sequences if not item.over]
+            running = [item for item in self._batch.sequences if not item.ended]
             reuse(generation, self._prefixes, prefixes_of(running), self._memory)
 
     def _drop_others(self) -> None:
@@ -350,10 +351,10 @@ class Engine:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
         batch, mask_waits = RunningBatch(self._most_threads), self._mask_waits.emptied()
         for item in sequences:
-            if not item.over and batch.add(item):
+            if not item.ended and batch.add(item):
                 mask_waits.follow(item)
         batch.remove_over()
-        ended = [item for item in self._running() if item.over]
+        ended = [item for item in self._running() if item.ended]
         # The batch first: it has all of those that wait for a mask.
         self._batch, self._arrivals, self._mask_waits = batch, RunningBatch(), mask_waits
         self._keep(ended=ended)
@@ -380,7 +381,7 @@ class Engine:
         if self._prefixes.limit:
             capacity = self._limits.capacity
             room = math.inf if capacity is None else capacity - self._reserved()
-            prefixes = prefixes_of(item for item in ended if item.generation.error is None)
+            prefixes = prefixes_of(item for item in ended if item.generation.failure is None)
             self._prefixes.add(prefixes, int(min(room, self._prefixes.limit)))
         self._memory.keep(self._held(self._running()))
 
@@ -412,7 +413,8 @@ class Engine:
             except Exception as error:  # a vocabulary or a grammar may raise
                 stop([generation], error)
         # A generation that had not drawn all its first tokens waits again, without sequences.
-        going = [item for item in sequences if item.generation.sequences and not item.over]
+        going = [item for item in sequences if item.generation.sequences and not item.ended]
+        self._batch.note_excess()
         for item in going:
             restore(item, self._memory)
         self._regroup(going)
@@ -421,16 +423,16 @@ class Engine:
 
     def _revive(self) -> None:
         """Recompute the model states that an interrupt has lost."""
-        lost = [item for item in self._batch.sequences if item.held is None]
+        lost = [item for item in self._batch.sequences if item.excess is None]
         for item in lost:
             revive(item, self._memory)
-        if any(item.over for item in lost):
+        if any(item.ended for item in lost):
             self._keep()
 
 
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:
     """The states of sequences whose contents are known."""
-    return [item.state for item in sequences if item.held is not None]
+    return [item.state for item in sequences if item.excess is not None]
 
 
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:

@@ -53,7 +53,7 @@ class MaskWaits:
         if self.beside is None:
             return
         for item, mask in self._masks.items():
-            if item.over:
+            if item.ended:
                 continue
             length = len(item.token_ids)
             known = self._asked.get(item)
@@ -95,11 +95,16 @@ class MaskWaits:
             self._asked.pop(item, None)
             self._masks.pop(item, None)
 
+    @property
+    def over(self) -> list[RunningSequence]:
+        """The sequences that wait and need no further token."""
+        return [item for item in self.sequences if item.ended]
+
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
-        ended = [item for item in self.sequences if item.over]
+        ended = self.over
         if ended:
-            self.sequences = [item for item in self.sequences if not item.over]
+            self.sequences = [item for item in self.sequences if not item.ended]
         return ended
 
     def emptied(self) -> MaskWaits:
@@ -108,7 +113,7 @@ class MaskWaits:
 
     def _ready(self) -> list[RunningSequence]:
         """The sequences that wait and whose masks are ready."""
-        return [item for item in self.sequences if not item.over and self._is_ready(item)]
+        return [item for item in self.sequences if not item.ended and self._is_ready(item)]
 
     def _is_ready(self, sequence: RunningSequence) -> bool:
         asked = self._asked.get(sequence)

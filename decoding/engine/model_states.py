@@ -95,11 +95,11 @@ class Memory:
 
         An interrupt in the middle is raised when all are given back.
         """
-        kept = {id(state) for state in states}
+        kept = set(map(id, states))
         held, returned, leaving = self._books
         every = [*held, *(state for result in returned for state in _states_of(result))]
         gone = [state for state in every if id(state) not in kept]
-        stay = [state for state in every if id(state) in kept]
+        stay = [state for state in every if id(state) in kept] if gone else every
         self._books = _Books(stay, [], deque([*leaving, *gone]))
         interrupt: BaseException | None = None
         while leaving := self._books.leaving:

@@ -31,11 +31,15 @@ from decoding.wire.details import PrefillToken, TopToken
 
 
 def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
-    """The tokens and states of sequences whose state is known."""
+    """The tokens and states of sequences whose state is known, and holds none but their tokens."""
     return [
-        Prefix(item.token_ids[: item.held], item.state, item.generation.plan.adapter)
+        Prefix(
+            item.token_ids if item.excess else item.token_ids[:-1],
+            item.state,
+            item.generation.plan.adapter,
+        )
         for item in sequences
-        if item.held is not None
+        if item.excess in (0, 1)
     ]
 
 
@@ -133,26 +137,29 @@ def prefill_beside(
     """
     for share in shares:
         share.generation.timing.start()
-    shares = sorted(shares, key=_joins_at_once, reverse=True)
+    at_once = list(filter(_joins_at_once, shares))
+    later = [share for share in shares if share not in at_once]
+    shares = [*at_once, *later]
     try:
         before = [_taken_out(share, memory) for share in shares]
         states = [item.state for item in before]
         parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
-        latest = [item.latest for item in batch.sequences]
-        logits = call(batch.sequences, latest, memory, states, parts)
+        logits = call(batch, batch.latest(), memory, states, parts)
     except Exception:  # whose fault it is shows when each is called alone
         for item in batch.sequences:
-            item.held = None
+            item.excess = None
         return None
-    count, joining = len(batch.sequences), sum(map(_joins_at_once, shares))
+    count, joining = len(batch.sequences), len(at_once)
     rows = list(range(count))
-    for row, (share, known) in enumerate(zip(shares[:joining], before, strict=False), count):
+    for row, (share, known) in enumerate(zip(at_once, before, strict=False), count):
         if _fitted(share, logits.shape[1], None) is None:
             continue
         _begin(share.generation, known._replace(length=share.end), memory)
-        rows += [row for item in share.generation.sequences if not item.over and batch.add(item)]
-    others = rows_of(logits, range(count + joining, len(logits)))
-    started = _take_up(shares[joining:], before[joining:], others, memory, arrivals)
+        rows += [row for item in share.generation.sequences if not item.ended and batch.add(item)]
+    started: list[RunningSequence] = []
+    if later:
+        others = rows_of(logits, range(count + joining, len(logits)))
+        started = _take_up(later, before[joining:], others, memory, arrivals)
     draw_rows(batch, rows_of(logits, rows), [1] * len(rows))
     return started
 

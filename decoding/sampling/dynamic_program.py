@@ -77,18 +77,22 @@ class SharedRows:
 
     def row_of(self, segment: Fused) -> ProgramRow:
         """The row of a segment: a new one if the segment reads the history or no row is equal."""
+        # Requests that ask for the same numbers have the same segment, which needs no hash. A row
+        # keeps its segment alive, and with it the number that stands for it.
+        known = self._known.get(id(segment))
+        if known is not None:
+            return known
         key: object = segment.instructions
         try:
             if sum(len(item.token_ids) for item in segment.instructions) > _MOST_COMPARED:
-                key = id(segment)  # which its row keeps alive
+                key = id(segment)
             known = self._known.get(key)
         except TypeError:  # operands that are arrays cannot be hashed
             key = id(segment)
-            known = self._known.get(key)
         if known is None:
             known = ProgramRow.of(segment)
             if not known.dynamic and not known.masks:
-                self._known[key] = known
+                self._known[key] = self._known[id(segment)] = known
         return known
 
 
@@ -135,6 +139,8 @@ class RowPrograms:
         moved: the instructions of the last step of rows that are laid out anew.
         """
         self._unchanging = None
+        if not moved and rows == self._rows:  # those that left had the programs of those that came
+            return
         fresh = [row for row in dict.fromkeys(rows) if row not in self._runs]
         if fresh:
             self._sweep(rows)

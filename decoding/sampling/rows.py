@@ -103,15 +103,14 @@ class ReadyRows:
             self.batch.seeds[index] = sampler.seed or 0
             self.batch.greedy[index] = sampler.seed is None
             self.batch.top_n[index] = sampler.top_n
+        staged = [(index, row) for index, row in enumerate(rows) if row.before or row.repair]
         self._stages = {
             row: self._stages.get(row) or Stages(row.before, self._backend)
-            for row in rows
+            for _, row in staged
             if row.before
         }
-        self.stages = {index: self._stages[row] for index, row in enumerate(rows) if row.before}
-        self.repairs = {
-            index: row.repair for index, row in enumerate(rows) if row.repair is not None
-        }
+        self.stages = {index: self._stages[row] for index, row in staged if row.before}
+        self.repairs = {index: row.repair for index, row in staged if row.repair is not None}
         self.misfits: dict[int, DecodingError] = {}
         self.has_feedbacks = any(rows[index].start for index in self.stages)
         self.width = 0
@@ -119,13 +118,12 @@ class ReadyRows:
 
     def fit(self, width: int) -> None:
         """Find the rows whose logit biases name a token beyond the width of the logits."""
-        self.misfits = {}
-        for row, item in enumerate(self.rows):
-            if item.widest_bias >= width:
-                expected = f"at most {width - 1}, the last token of the row"
-                self.misfits[row] = ShapeError(
-                    "logit_bias", f"token id {item.widest_bias}", expected
-                )
+        expected = f"at most {width - 1}, the last token of the row"
+        self.misfits = {
+            row: ShapeError("logit_bias", f"token id {item.widest_bias}", expected)
+            for row, item in enumerate(self.rows)
+            if item.widest_bias >= width
+        }
         self.width = width
 
     def batch_for(self, history: History) -> Batch:
@@ -153,10 +151,12 @@ def last_run(pipeline: Pipeline) -> Fused:
 
 def widest_bias(pipeline: Pipeline) -> int:
     """The largest token id that a bias of the pipeline names; −1 for none."""
-    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
-    items = [item for segment in fused for item in segment.instructions]
-    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
-    return max((max(token_ids, default=-1) for token_ids in named), default=-1)
+    widest, bias = -1, Opcode.LOGIT_BIAS
+    for segment in pipeline.segments:
+        for item in segment.instructions if isinstance(segment, Fused) else ():
+            if item.opcode == bias:
+                widest = max(widest, max(item.token_ids, default=-1))
+    return widest
 
 
 def outcome_error(

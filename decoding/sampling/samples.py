@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from decoding.checks import check_integer
 from decoding.errors import DecodingError, ParameterError, require
 from decoding.history import History
-from decoding.kernels.result import tuples_of_top
+from decoding.kernels.result import ROW, tuples_of_top
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.feedback import is_feedback
 from decoding.records import constructor_of
@@ -46,6 +47,8 @@ class Sampler:
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
+        if len(self.pipeline.segments) == 1:  # instructions alone, which have no state
+            return ()
         return tuple(item.start() for item in self.pipeline.processors if is_feedback(item))
 
 
@@ -114,6 +117,14 @@ class Processed:
 
 
 _new_sample, _new_alternative = constructor_of(Sample), constructor_of(Alternative)
+
+_FORMATS = {"i": "q", "f": "d"}
+"""How `struct` reads the fields of `ROW`: all have eight bytes."""
+
+tuples_of_rows: Callable[[Any], Iterator[tuple[Any, ...]]] = struct.Struct(
+    "=" + "".join(_FORMATS[ROW[name].kind] for name in ROW.names or ())
+).iter_unpack
+"""The entries of a contiguous array of `ROW` as tuples, in half of the time of `tolist`."""
 
 
 def sample_of(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:

@@ -582,8 +582,8 @@ DETAILS = Group(
         *_in(
             "decoding/engine/transcript.py",
             (
-                "if len(tokens) + 1 >= ending.max_new_tokens:",
-                "if len(tokens) >= ending.max_new_tokens:",
+                "if count >= ending.max_new_tokens:",
+                "if count > ending.max_new_tokens:",
                 "one token too many",
             ),
             (
@@ -592,13 +592,13 @@ DETAILS = Group(
                 "an end token is reported as a stop string",
             ),
             (
-                "for token in self._tokens) / len(self._tokens)",
-                "for token in self._tokens)",
+                "for sample in self.samples) / len(self.samples)",
+                "for sample in self.samples)",
                 "best-of compares sums, not means",
             ),
             (
-                "stopping = len(tokens) >= ending.min_tokens",
-                "stopping = True",
+                "stopping=index >= first_stopping",
+                "stopping=True",
                 "stops end texts that are too short",
             ),
             (
@@ -629,8 +629,8 @@ DETAILS = Group(
         *_in(
             "decoding/engine/generation.py",
             (
-                "if event.index > self._taken]",
-                "if event.index >= self._taken]",
+                "        self._taken = last\n",
+                "        self._taken = last - 1\n",
                 "an event may be given twice",
             ),
         ),
@@ -654,26 +654,26 @@ ENGINE = Group(
                 "a cancelled request stays in the queue",
             ),
             (
-                "        if generation.done:\n            return\n",
-                "",
-                "a finished request can be cancelled",
-            ),
-            (
                 "        stop(moved, error)\n        self._regroup(())\n",
                 "        self._regroup(())\n",
                 "requests of a failed step never end",
             ),
             (
-                "if arriving or failed or any(item.over for item in self._running()):",
-                "if failed or any(item.over for item in self._running()):",
+                "if arriving or failed or self._batch.over or self._mask_waits.over:",
+                "if failed or self._batch.over or self._mask_waits.over:",
                 "new requests never run",
             ),
         ),
         *_in(
             "decoding/engine/generation.py",
             (
-                "self.token_ids.append(sample.token_id)",
-                "self.token_ids.insert(0, sample.token_id)",
+                "        if not self.done:\n            self.timing.finish()\n            self.failure",
+                "        if True:\n            self.timing.finish()\n            self.failure",
+                "a finished request can be cancelled",
+            ),
+            (
+                "self.token_ids.append(token_id)",
+                "self.token_ids.insert(0, token_id)",
                 "the context is in the wrong order",
             ),
         ),

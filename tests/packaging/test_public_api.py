@@ -26,7 +26,6 @@ HELD_FOR_THE_LIBRARY = {
     "decoding.adapters.onnxruntime._Past",
     "decoding.adapters.transformers.cached.Block",
     "decoding.chat.reader.AnswerForm",
-    "decoding.engine.generation.RunningSequence",
     "decoding.engine.plans.Plan",
     "decoding.engine.stopping._Automaton",
     "decoding.grammar.json.automaton_store.Store",

@@ -136,6 +136,31 @@ def test_rows_of_a_history_join_leave_and_change_places() -> None:
     assert buffer.view().lengths.tolist() == view.lengths.tolist()
 
 
+def test_rows_that_leave_together_leave_as_one_after_the_other() -> None:
+    one, other = ([Sampler(seed=seed) for seed in range(6)] for _ in range(2))
+    together, singly = BatchSampler(one), BatchSampler(other)
+    together.remove_all([5, 0, 2])
+    for row in (5, 0, 2):
+        singly.remove(row)
+    assert together.samplers == singly.samplers
+    assert [item.seed for item in together.samplers] == [4, 1, 3]
+    with pytest.raises(ParameterError, match=r"row must be the number of a row, in \[0, 2\)"):
+        together.remove_all([0, 2])
+    assert together.samplers == singly.samplers
+
+
+def test_a_history_whose_longest_rows_leave_grows_no_further() -> None:
+    buffer = HistoryBuffer()
+    buffer.add([3])
+    for _ in range(200):
+        buffer.add([1, 2])
+        for _ in range(20):
+            buffer.append([4] * len(buffer))
+        buffer.remove(0)
+    assert buffer.view().row(0).tolist() == [1, 2] + [4] * 20
+    assert buffer.view().token_ids.base.nbytes < 2_000
+
+
 def test_a_history_that_is_empty_again_keeps_little_memory() -> None:
     buffer = HistoryBuffer()
     buffer.add([1] * 2_000_000)

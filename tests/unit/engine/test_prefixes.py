@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hashed_models import VOCAB, Counting
+from hashed_models import MODEL, VOCAB, Counting
 
-from decoding import Engine, GenerationParameters, LanguageModel, Request, generate
+from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
 from decoding.engine.prefixes import LEAST_TOKENS, Prefix, PrefixStore
 from decoding.errors import ParameterError
 from decoding.testing.models import hash_model
@@ -112,3 +113,28 @@ def test_the_oldest_leave_and_what_is_used_stays() -> None:
 def test_the_limit_is_checked(value: Any) -> None:
     with pytest.raises(ParameterError, match="prefix_tokens must be"):
         Engine(hash_model(VOCAB), prefix_tokens=value)
+
+
+def test_a_text_that_stops_within_forced_tokens_serves_no_prompt_wrongly() -> None:
+    # The model has read forced tokens behind the stop, which are no tokens of the text.
+    cached = Counting()
+    model = replace(MODEL, forward=cached)
+    engine = Engine(model, prefix_tokens=200)
+    asked = GenerationParameters(
+        grammar=Grammar("regex", "a(yes|no), said he, and left"),
+        jump_forward=True,
+        stop=["said"],
+        max_new_tokens=40,
+    )
+    first = engine.submit(Request(BEGINNING, asked))
+    while engine.busy:
+        engine.step()
+    assert first.result().generated_text.endswith("said")
+    later = [*BEGINNING, *ids(first.result()), 7, 8]
+    short = GenerationParameters(max_new_tokens=4, seed=1)
+    second = engine.submit(Request(later, short))
+    while engine.busy:
+        engine.step()
+    assert ids(second.result()) == ids(generate(MODEL, later, short))
+    engine.forget_prefixes()
+    assert not cached.live

@@ -158,23 +158,46 @@ def test_an_instruction_that_no_kernel_takes_ends_its_request_only() -> None:
     assert isinstance(error.__cause__, OverflowError)
 
 
-def test_a_vocabulary_that_raises_ends_its_request_only() -> None:
-    class Torn(list[bytes]):
-        def __getitem__(self, index: Any) -> Any:
-            if index == 7:
-                raise OSError("the file is gone")
-            return super().__getitem__(index)
+class Torn(list[bytes]):
+    """Bytes of tokens, of which those of one cannot be had."""
 
-    class Tokens(ByteTokenizer):
-        vocabulary = Vocabulary(Torn([b"x"] * VOCAB))
+    def __getitem__(self, index: Any) -> Any:
+        if index == 7:
+            raise OSError("the file is gone")
+        return super().__getitem__(index)
 
-    model = LanguageModel(forward=hash_model(VOCAB), tokenizer=Tokens())
-    engine = Engine(model)
-    asked = GenerationParameters(max_new_tokens=3, allowed_token_ids=[7])
+
+class TornTokenizer(ByteTokenizer):
+    vocabulary = Vocabulary(Torn([b"x"] * VOCAB))
+
+
+TORN = LanguageModel(forward=hash_model(VOCAB), tokenizer=TornTokenizer())
+
+
+@pytest.mark.parametrize("stop", [[], ["no such text"]])
+def test_a_vocabulary_that_raises_ends_its_request_only(stop: list[str]) -> None:
+    engine = Engine(TORN)
+    asked = GenerationParameters(max_new_tokens=3, allowed_token_ids=[7], stop=stop)
     bad = engine.submit(Request([5], asked))
     good = engine.submit(Request([5], GenerationParameters(max_new_tokens=3, suppress_tokens=[7])))
     while engine.busy:
         engine.step()
     assert isinstance(bad.error, RequestError)
     assert isinstance(bad.error.__cause__, OSError)
+    assert bad.response is None
+    assert bad.take_events() == []
+    with pytest.raises(RequestError, match="writing a token raised OSError"):
+        bad.result()
     assert good.error is None
+    assert [event.token.text for event in good.take_events()] == ["x"] * 3
+
+
+def test_a_vocabulary_that_raises_as_events_are_read_ends_the_request_before_its_end() -> None:
+    engine = Engine(TORN)
+    bad = engine.submit(Request([5], GenerationParameters(max_new_tokens=3, logit_bias={7: 99})))
+    engine.step()
+    assert not bad.done
+    assert bad.take_events() == []
+    assert isinstance(bad.error, RequestError)
+    engine.step()
+    assert not engine.busy
