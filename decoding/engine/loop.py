@@ -208,8 +208,6 @@ class Engine:
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. A done one keeps its result."""
         require("generation", generation, isinstance(generation, Generation), "a Generation")
-        if generation.done:
-            return
         generation.fail(CancelledError("the request was cancelled"))
         self._queue.remove(generation)
         if not self._is_stepping():  # else the step gives back what it held

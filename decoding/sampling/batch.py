@@ -295,7 +295,7 @@ class BatchSampler:
             history.prompt_lengths,
             describe=describe,
         )
-        if describe:
+        if describe and backend is not Backend.NUMBA:
             hide_raw(result, ready.batch.raw)
         return result, {**maskless, **failed} if maskless else failed, ready
 

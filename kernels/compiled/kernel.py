@@ -19,7 +19,14 @@ from decoding.kernels.compiled.memory import addresses, allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
 from decoding.kernels.program import Batch, assemble
-from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacities
+from decoding.kernels.result import (
+    EMPTY_SUPPORT,
+    ROW,
+    TOP,
+    StepResult,
+    hide_raw,
+    top_capacities,
+)
 from decoding.kernels.vector.step import VectorKernel
 
 COMPACT_LIMIT = 16_384
@@ -208,6 +215,8 @@ class CompiledKernel:
             )
             outcome["top_count"] = len(top)
             self._top[outcome["top_start"] : outcome["top_start"] + len(top)] = top
+        if describe:
+            hide_raw(self._result, self._batch.raw)
 
 
 def _run_share(

@@ -654,11 +654,6 @@ ENGINE = Group(
                 "a cancelled request stays in the queue",
             ),
             (
-                "        if generation.done:\n            return\n",
-                "",
-                "a finished request can be cancelled",
-            ),
-            (
                 "        stop(moved, error)\n        self._regroup(())\n",
                 "        self._regroup(())\n",
                 "requests of a failed step never end",
@@ -671,6 +666,11 @@ ENGINE = Group(
         ),
         *_in(
             "decoding/engine/generation.py",
+            (
+                "        if not self.done:\n            self.timing.finish()\n            self.failure",
+                "        if True:\n            self.timing.finish()\n            self.failure",
+                "a finished request can be cancelled",
+            ),
             (
                 "self.token_ids.append(token_id)",
                 "self.token_ids.insert(0, token_id)",
