@@ -91,7 +91,7 @@ class Route:
 KERNELS = Route(KernelSweeps, KernelWalks, _wait)
 """Compiled kernels, for which the first grammar waits; without Numba they run as Python."""
 INTERPRETED = Route(LevelSweeps, MemoizedWalks)
-"""The route without compiled kernels, which run as Python fifteen times as long."""
+"""The route without compiled kernels: a mask takes about five to ten times as long."""
 BRIDGED = Route(BridgedSweeps, BridgedWalks, compilation.begin)
 """The interpreted route until the kernels are loaded, which may be while a text is followed."""
 PREFERRED = BRIDGED if importlib.util.find_spec("numba") else INTERPRETED

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from counted_work import at_most_calls
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 from profiles import spread
 
@@ -64,6 +65,22 @@ def test_masks_when_all_tokens_are_read_at_once(
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_masks_of_patterns(machines: tuple[Machine, Machine], pattern: str) -> None:
     _compare(machines, lambda machine: compile_regex(pattern, machine), len(pattern))
+
+
+def test_an_interpreted_mask_computes_only_what_is_new(machines: tuple[Machine, Machine]) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "integer"} for name in "abcd"},
+              "required": [*"abcd"], "additionalProperties": False}  # fmt: skip
+    matcher = compile_json_schema(schema, machines[1]).matcher()
+    for byte in b'{"a":1,"b"':
+        matcher.mask()
+        assert matcher.advance(byte)
+    # Tokens of whitespace and a colon have been read behind the first key.
+    with at_most_calls(300):
+        matcher.mask()
+    assert matcher.advance(ord(":"))
+    # The tokens of digits too, but what comes behind them is new.
+    with at_most_calls(1_000):
+        matcher.mask()
 
 
 def _compare(
