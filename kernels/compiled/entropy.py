@@ -121,8 +121,8 @@ def keep_by_entropy(count: Any, largest: Any, budget: Any, memory: Any) -> Any:
             keys, weights, count, 0.0, budget, -np.inf, np.inf, places, histogram
         )
     # Rounded down: the next one would go beyond the budget.
-    wanted = np.int64(max(np.floor(wanted), 1.0 if key == -largest else 0.0))
-    return keep_up_to(keys, ids, logits, weights, count, key, wanted, memory.doubles[VALUES])
+    most = np.int64(max(np.floor(wanted), 1.0 if key == -largest else 0.0))
+    return keep_up_to(keys, ids, logits, weights, count, key, most, memory.doubles[VALUES])
 
 
 @compiled
