@@ -143,8 +143,8 @@ class Batch(NamedTuple):
 
     Row r draws greedily where `greedy[r]`, else with the noise of `seeds[r]`; `top_n[r]` of its
     likeliest tokens are described. raw: whether a row's description has what is about the row as
-    the model gave it, raw logprobs and rank; True for all rows. Numba's kernel leaves it out, others
-    compute it, and `result.hide_raw` removes it.
+    the model gave it, raw logprobs and rank; True for all rows. Numba's kernel leaves it out. The
+    others compute it, and `result.hide_raw` removes it.
     """
 
     program: Program
