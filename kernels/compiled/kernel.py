@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -18,6 +17,7 @@ from decoding.kernels.compiled.formats import format_of
 from decoding.kernels.compiled.memory import addresses, allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
+from decoding.kernels.compiled.threads import Workers
 from decoding.kernels.program import Batch, assemble
 from decoding.kernels.result import (
     EMPTY_SUPPORT,
@@ -48,7 +48,7 @@ class CompiledKernel:
         nothing = assemble([])
         self._batch = Batch(nothing, nobody.astype(np.uint64), nobody > 0, nobody)
         self._shares: list[tuple[int, int]] = []
-        self._pool: tuple[int, int, ThreadPoolExecutor] | None = None
+        self._workers: Workers | None = None
         # Room for more rows and more of their likeliest tokens than there are.
         self._plans, self._outcomes = np.zeros(0, PLAN), np.zeros(0, ROW)
         self._top = np.zeros(0, TOP)
@@ -180,12 +180,12 @@ class CompiledKernel:
         left = _run_share(arguments, out, width, *self._shares[0]) + work()
         return left + sum(item.result() for item in waiting if not item.cancel())
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _threads(self) -> Workers:
         """The threads beside the calling one; those of a process are not there after a fork."""
-        here, wanted = os.getpid(), len(self._shares) - 1
-        if self._pool is None or self._pool[0] != here or self._pool[1] < wanted:
-            self._pool = here, wanted, ThreadPoolExecutor(wanted)
-        return self._pool[2]
+        wanted, workers = len(self._shares) - 1, self._workers
+        if workers is None or workers.process != os.getpid() or workers.count < wanted:
+            workers = self._workers = Workers(wanted)
+        return workers
 
     def _leave_to_numpy(
         self,
