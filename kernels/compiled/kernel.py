@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +45,7 @@ class CompiledKernel:
         nobody = np.zeros(0, np.int64)
         nothing = assemble([])
         self._batch = Batch(nothing, nobody.astype(np.uint64), nobody > 0, nobody)
-        self._shares: list[tuple[int, int]] = []
+        self._beside = -1  # how many threads take part beside the calling one; at first unknown
         self._workers: Workers | None = None
         # Room for more rows and more of their likeliest tokens than there are.
         self._plans, self._outcomes = np.zeros(0, PLAN), np.zeros(0, ROW)
@@ -98,9 +96,9 @@ class CompiledKernel:
     def regrouped(self, batch: Batch, threads: int = 1) -> CompiledKernel:
         """Another batch; this kernel itself."""
         last, self._batch = self._batch, batch
-        if batch.seeds is not last.seeds or not self._shares:
+        if batch.seeds is not last.seeds or self._beside < 0:
             self._take_rows(batch)
-            self._shares = _shares(len(batch.seeds), threads)
+            self._beside = max(1, min(len(batch.seeds), threads)) - 1
         program, before = batch.program, last.program
         if program is before:
             return self
@@ -154,7 +152,7 @@ class CompiledKernel:
         asked: int,
         out: NDArray[Any] | None = None,
     ) -> int:
-        """Run the compiled step for every share of the rows; return how many rows it left."""
+        """Run the compiled step over the rows; return how many of them it left."""
         edited = logits is not raw_logits
         rows, stride = _flat(logits)
         raw_rows = rows
@@ -169,22 +167,28 @@ class CompiledKernel:
             self._head, self._call[:4] = head, head[:4]
             self._call[14] = format_of(logits.dtype)
         arguments = (rows, raw_rows, bitmasks, *_plain_history(*history), self._call)
-        if len(self._shares) == 1:
-            return _run_share(arguments, out, width, 0, len(logits))
-        # Another thread may get no processor for a while. What it has not begun when this one has
-        # nothing else to do, this one takes over.
-        pieces = deque(piece for share in self._shares[1:] for piece in _pieces(*share))
-        work = partial(_run_pieces, pieces, arguments, out, width)
-        threads = self._threads()
-        waiting = [threads.submit(work) for _ in self._shares[1:]]
-        left = _run_share(arguments, out, width, *self._shares[0]) + work()
-        return left + sum(item.result() for item in waiting if not item.cancel())
+        out_address = 0 if out is None else _address(out)
+        # Not used again: a thread that begins late finds that no row is left.
+        turns = np.zeros(4, np.int64)
+        turns[3] = len(logits)
+        if self._beside == 0:
+            step_rows(*arguments, _memory_for(width), out_address, turns)
+            return turns.item(2)
+        work = partial(_run, arguments, width, out_address, turns)
+        workers = self._threads()
+        others = [workers.submit(work) for _ in range(self._beside)]
+        work()
+        for item in others:
+            # What is not begun is not needed; what has rows is waited for.
+            if not item.cancel() and turns.item(1) < len(logits):
+                item.result()
+        return turns.item(2)
 
     def _threads(self) -> Workers:
         """The threads beside the calling one; those of a process are not there after a fork."""
-        wanted, workers = len(self._shares) - 1, self._workers
-        if workers is None or workers.process != os.getpid() or workers.count < wanted:
-            workers = self._workers = Workers(wanted)
+        workers = self._workers
+        if workers is None or workers.process != os.getpid() or workers.count < self._beside:
+            workers = self._workers = Workers(self._beside)
         return workers
 
     def _leave_to_numpy(
@@ -219,26 +223,11 @@ class CompiledKernel:
             hide_raw(self._result, self._batch.raw)
 
 
-def _run_share(
-    arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
-) -> int:
-    """Some rows, with the memory of the thread that runs them; how many are left to NumPy."""
-    out_address = 0 if out is None else _address(out)
-    left: int = step_rows(*arguments, _memory_for(width), out_address, first, last)
-    return left
-
-
-def _run_pieces(
-    pieces: deque[tuple[int, int]], arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int
-) -> int:
-    """Runs of rows that no thread has taken yet, one by one; how many rows are left to NumPy."""
-    left = 0
-    while True:
-        try:
-            first, last = pieces.popleft()
-        except IndexError:
-            return left
-        left += _run_share(arguments, out, width, first, last)
+def _run(
+    arguments: tuple[Any, ...], width: int, out_address: int, turns: NDArray[np.int64]
+) -> None:
+    """Run rows with the memory of the thread that runs them."""
+    step_rows(*arguments, _memory_for(width), out_address, turns)
 
 
 def _plain_history(
@@ -270,18 +259,6 @@ def _memory_for(width: int) -> NDArray[np.int64]:
         _memory.width = width
     places: NDArray[np.int64] = _memory.addresses
     return places
-
-
-def _shares(size: int, threads: int) -> list[tuple[int, int]]:
-    """The rows, cut into at most `threads` runs of about the same length."""
-    count = max(1, min(size, threads))
-    return [(size * share // count, size * (share + 1) // count) for share in range(count)]
-
-
-def _pieces(first: int, last: int) -> list[tuple[int, int]]:
-    """A run of rows in pieces, of which the last ones are smaller; each takes a thread a call."""
-    bounds = [first, (first + last) // 2, (first + 3 * last) // 4, last]
-    return [(start, end) for start, end in pairwise(bounds) if start < end]
 
 
 def _flat(logits: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:

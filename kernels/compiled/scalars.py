@@ -66,6 +66,12 @@ def address_of(builder: Any, array: Array) -> list[Any]:
     return [builder.ptrtoint(array.address(ir.Constant(INT64, 0)), INT64)]
 
 
+@straight_line(types.int64, GIVEN, types.int64, types.int64)
+def add_shared(builder: Any, array: Array, place: Any, value: Any) -> list[Any]:
+    """Add to an integer that other threads change too; what it was before."""
+    return [builder.atomic_rmw("add", array.address(place), value, "seq_cst")]
+
+
 @compiled
 def row_of_doubles(array: Any) -> Any:
     """The row that is an array of float64, for reading whole blocks of it."""

@@ -32,7 +32,7 @@ from decoding.kernels.compiled.passes import (
 )
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE, STATE
 from decoding.kernels.compiled.rows import run
-from decoding.kernels.compiled.scalars import as_pointer
+from decoding.kernels.compiled.scalars import add_shared, as_pointer
 from decoding.kernels.compiled.state import DONE, EMPTIED, Step, begin
 from decoding.kernels.compiled.touched import forget
 from decoding.kernels.program import NEEDS_TOTAL, Opcode
@@ -48,6 +48,10 @@ _LEAST, _MOST = 0.5, 2.0
 the reference of a `Survey` may be 40 below the largest logit; at higher ones the least weight, that
 of tokens that are removed, is not nothing."""
 
+_NEXT, _DONE, _LEFT, _SIZE = range(4)
+"""Places of `turns`."""
+_WAITS = 10_000
+"""So often the end of other threads' rows is waited for, some 100 µs."""
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
 
@@ -161,12 +165,13 @@ def step_rows(
     call: Any,
     scratch: Any,
     out_address: Any,
-    first_row: Any,
-    last_row: Any,
+    turns: Any,
 ) -> Any:
-    """Check rows `first_row` to `last_row`, run their programs; draw, describe or write them.
+    """Check the rows of a batch that no thread has taken, run their programs; draw or write them.
 
-    Returns how many of them are left to NumPy.
+    turns: int64, shared by the threads of a call: which row comes next, how many are done, how many
+    are left to NumPy, and how many there are. Returns when no row is left to take and, as a rule,
+    all are done.
 
     logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows
     are others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
@@ -187,12 +192,13 @@ def step_rows(
     doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
     integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
     shadow = carray(as_pointer(scratch[2]), (scratch[5],), np.float64)
-    out = carray(as_pointer(out_address), (last_row * width,), np.float64)
+    size = turns[_SIZE]
+    out = carray(as_pointer(out_address), (size * width,), np.float64)
     memory = Memory(doubles, integers, masks)
     state = carray(as_pointer(scratch[3]), (1,), STATE)[0]
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
-    left = 0
-    for index in range(first_row, last_row):
+    index = add_shared(turns, _NEXT, 1)
+    while index < size:
         plan, outcome = plans[index], outcomes[index]
         raw_row = row_of(first_raw + index * stride, call[14], width, doubles[RAW_END])
         row, maxima = raw_row, RAW_MAX
@@ -202,27 +208,30 @@ def step_rows(
         sums = wanted and plan.raw != 0
         temperature = 0.0 if edited else _temperature_of_sums(plan, wanted, instructions)
         largest, found = _begin(row, raw_row, edited, sums, temperature, outcome, memory)
-        if outcome.status != OK:
-            left += outcome.status == LEFT_TO_NUMPY
-            continue
-        step = Step(
-            instructions, plan.last, sparse, tokens[index, : lengths[index]],
-            prompt_lengths[index], width, limit, shadow, memory, state,
-        )  # fmt: skip
-        begin(step, row, maxima, largest)
-        state.index = plan.first
-        if not (edited or np.isnan(found.total)):
-            _note_sums(found, temperature, state)
-        run(step)
-        if state.outcome == DONE and asked == EDIT:
-            _write_row(step, out, index * width)
-        elif state.outcome == DONE:
-            raw = Raw(raw_row, doubles[RAW_MAX], found.largest, found.total)
-            finish(raw, plan, wanted, outcome, top, step)
-        elif state.outcome == EMPTIED:
-            outcome.status = EMPTY_SUPPORT
-            outcome.fault_position = state.index - plan.first
-        else:
-            outcome.status = LEFT_TO_NUMPY
-        left += outcome.status == LEFT_TO_NUMPY
-    return left
+        if outcome.status == OK:
+            step = Step(
+                instructions, plan.last, sparse, tokens[index, : lengths[index]],
+                prompt_lengths[index], width, limit, shadow, memory, state,
+            )  # fmt: skip
+            begin(step, row, maxima, largest)
+            state.index = plan.first
+            if not (edited or np.isnan(found.total)):
+                _note_sums(found, temperature, state)
+            run(step)
+            if state.outcome == DONE and asked == EDIT:
+                _write_row(step, out, index * width)
+            elif state.outcome == DONE:
+                raw = Raw(raw_row, doubles[RAW_MAX], found.largest, found.total)
+                finish(raw, plan, wanted, outcome, top, step)
+            elif state.outcome == EMPTIED:
+                outcome.status = EMPTY_SUPPORT
+                outcome.fault_position = state.index - plan.first
+            else:
+                outcome.status = LEFT_TO_NUMPY
+        add_shared(turns, _LEFT, np.int64(outcome.status == LEFT_TO_NUMPY))
+        add_shared(turns, _DONE, 1)
+        index = add_shared(turns, _NEXT, 1)
+    # Another thread's last row takes less time than a lock between the two.
+    waits = 0
+    while waits < _WAITS and add_shared(turns, _DONE, 0) < size:
+        waits += 1
