@@ -30,13 +30,11 @@ class RunningBatch:
     """Sequences that run together; they join and leave at the cost of their own rows.
 
     Where `add` or `remove_over` is interrupted, the batch is not used again.
-
-    most_threads: over how many they are drawn at most; see `BatchSampler`.
     """
 
-    def __init__(self, most_threads: int | None = None) -> None:
+    def __init__(self) -> None:
         self.sequences: list[RunningSequence] = []
-        self.sampler = BatchSampler(most_threads=most_threads)
+        self.sampler = BatchSampler()
         self.history = HistoryBuffer()
         self.last: list[int] = []
         """The last token of each sequence."""

@@ -37,7 +37,6 @@ from decoding.errors import (
     shown_error,
 )
 from decoding.models.protocol import LanguageModel
-from decoding.sampling.backends import usable_cores
 from decoding.wire.details import Response, StreamEvent
 
 __all__ = ["AsyncEngine", "AsyncGeneration"]
@@ -194,8 +193,6 @@ class AsyncEngine:
         self._masking = ThreadPoolExecutor(1, "decoding-masks")
         self._pace, self._mask_pace = Pace(), Pace(MASK_RUN_S)
         engine.compute_masks(self._mask)
-        # One core is for the event loop, which writes what the last step has brought.
-        engine.limit_threads(max(1, usable_cores() - 1))
         self._closing: DecodingError | None = None
         self._broken: DecodingError | None = None
         self._ended = False
@@ -281,7 +278,6 @@ class AsyncEngine:
         self._compiling.shutdown(wait=False, cancel_futures=True)
         self._masking.shutdown(wait=False, cancel_futures=True)
         self.engine.compute_masks(None)
-        self.engine.limit_threads(None)
         # What the thread handed over last is delivered before this returns.
         await asyncio.sleep(0)
 

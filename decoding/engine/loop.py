@@ -99,7 +99,6 @@ class Engine:
         kept = 0 if limits.takes_whole_prompts else self.prefix_tokens
         self._prefixes = PrefixStore(kept, limits.page_tokens)
         self._queue = Queue(self.max_waiting)
-        self._most_threads: int | None = None
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
         self._arrivals = RunningBatch()
@@ -146,14 +145,6 @@ class Engine:
         the same. beside: runs work there; None computes each mask within its step.
         """
         self._mask_waits.beside = beside
-
-    def limit_threads(self, most: int | None) -> None:
-        """Limit the threads over which later steps draw a batch's rows.
-
-        None takes as many as there are cores, for batches that are large enough.
-        """
-        self._most_threads = checked_limit("most", most)
-        self._regroup(self._running())
 
     def submit(
         self,
@@ -349,7 +340,7 @@ class Engine:
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
-        batch, mask_waits = RunningBatch(self._most_threads), self._mask_waits.emptied()
+        batch, mask_waits = RunningBatch(), self._mask_waits.emptied()
         for item in sequences:
             if not item.ended and batch.add(item):
                 mask_waits.follow(item)

@@ -112,14 +112,13 @@ class Execution(NamedTuple):
 class OpenKernels:
     """The kernels of a batch by backend, opened on demand.
 
-    threads: for each; `None` chooses by the number of rows. most_threads: that it may choose;
-    `None` is as many as there are cores.
+    threads: for each; `None` chooses by the number of rows, up to as many as there are cores.
     """
 
-    __slots__ = ("_executions", "_most_threads", "_opened", "_threads")
+    __slots__ = ("_executions", "_opened", "_threads")
 
-    def __init__(self, threads: int | None, most_threads: int | None = None) -> None:
-        self._threads, self._most_threads = threads, most_threads
+    def __init__(self, threads: int | None) -> None:
+        self._threads = threads
         self._opened: dict[Backend, tuple[Batch, Kernel]] = {}
         self._executions: dict[Backend, Execution] = {}
 
@@ -152,7 +151,7 @@ class OpenKernels:
         if opened is not None and opened[0].seeds is batch.seeds:  # the rows are the same
             return self._executions[backend].threads
         size = len(batch.seeds)
-        threads = self._threads or _threads_for(size, self._most_threads or usable_cores())
+        threads = self._threads or _threads_for(size, usable_cores())
         used = min(threads, max(size, 1)) if backend is Backend.NUMBA else 1
         self._executions[backend] = Execution(backend, used)
         return threads

@@ -70,8 +70,7 @@ class BatchSampler:
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
     One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
-    as there are cores. A token depends on neither. most_threads: how many None may take; None = as
-    many as there are cores.
+    as there are cores. A token depends on neither.
     """
 
     def __init__(
@@ -80,15 +79,10 @@ class BatchSampler:
         *,
         backend: Backend | str | None = None,
         threads: int | None = None,
-        most_threads: int | None = None,
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
-        if most_threads is not None:
-            most_threads = checked_integer(
-                "most_threads", most_threads, 1, expected=">= 1, or None"
-            )
-        self._backend, self._threads, self._most_threads = named(backend), threads, most_threads
+        self._backend, self._threads = named(backend), threads
         self._shared = SharedRows()
         # Replaced as a whole, so that no exception finds a half of it changed.
         self._rows = tuple(BatchRow.of(item, self._shared) for item in checked_samplers(samplers))
@@ -154,8 +148,7 @@ class BatchSampler:
         self._rows = tuple(rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        kept = self._backend, self._threads, self._most_threads
-        return _restored, (type(self), self.samplers, *kept)
+        return _restored, (type(self), self.samplers, self._backend, self._threads)
 
     def __call__(
         self,
@@ -320,7 +313,7 @@ class BatchSampler:
         return ready
 
     def _new_ready(self) -> ReadyRows:
-        return ReadyRows(self._backend, OpenKernels(self._threads, self._most_threads))
+        return ReadyRows(self._backend, OpenKernels(self._threads))
 
     def _has_feedbacks(self) -> bool:
         """Whether a row has a state that each drawn token updates."""
@@ -394,7 +387,6 @@ def _restored(
     samplers: Sequence[Sampler],
     backend: Backend | None,
     threads: int | None,
-    most_threads: int | None,
 ) -> BatchSampler:
     """A batch sampler that was pickled or copied."""
-    return made(samplers, backend=backend, threads=threads, most_threads=most_threads)
+    return made(samplers, backend=backend, threads=threads)

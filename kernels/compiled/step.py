@@ -221,7 +221,8 @@ def step_rows(
             if state.outcome == DONE and asked == EDIT:
                 _write_row(step, out, index * width)
             elif state.outcome == DONE:
-                raw = Raw(raw_row, doubles[RAW_MAX], found.largest, found.total)
+                total = found.total if plan.raw != 0 else np.nan
+                raw = Raw(raw_row, doubles[RAW_MAX], found.largest, total)
                 finish(raw, plan, wanted, outcome, top, step)
             elif state.outcome == EMPTIED:
                 outcome.status = EMPTY_SUPPORT

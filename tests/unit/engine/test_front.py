@@ -330,38 +330,3 @@ def test_several_event_loops_share_one_front() -> None:
 def test_wrong_arguments_are_refused(engine: Any, options: dict[str, int]) -> None:
     with pytest.raises(ParameterError):
         AsyncEngine(engine, **options)
-
-
-def test_one_core_is_left_to_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_module, "usable_cores", lambda: 4)
-    engine = Engine(MODEL)
-    limits: list[int | None] = []
-    limit = engine.limit_threads
-
-    def noted(most: int | None) -> None:
-        limits.append(most)
-        limit(most)
-
-    monkeypatch.setattr(engine, "limit_threads", noted)
-
-    async def main() -> None:
-        async with AsyncEngine(engine) as front:
-            generation = await front.submit(Request("x", GenerationParameters(max_new_tokens=3)))
-            expected = generate(MODEL, "x", GenerationParameters(max_new_tokens=3))
-            assert await generation.result() == expected
-
-    asyncio.run(main())
-    assert limits == [3, None]
-
-
-def test_a_limit_of_threads_changes_no_token_of_what_runs() -> None:
-    engine = Engine(MODEL)
-    asked = GenerationParameters(max_new_tokens=6, do_sample=True, seed=3)
-    generation = engine.submit(Request("x", asked))
-    engine.step()
-    engine.limit_threads(1)
-    engine.step()
-    engine.limit_threads(None)
-    while engine.busy:
-        engine.step()
-    assert generation.result() == generate(MODEL, "x", asked)

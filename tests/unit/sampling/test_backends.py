@@ -187,14 +187,14 @@ def test_a_damaged_cache_heals(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize(("most", "expected"), [(None, 4), (3, 3), (1, 1), (9, 4)])
-def test_a_large_batch_takes_a_thread_for_every_16_rows_up_to_a_limit(
-    most: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (3, 3), (4, 4), (9, 4)])
+def test_a_large_batch_takes_a_thread_for_every_16_rows_as_far_as_there_are_cores(
+    cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "usable_cores", lambda: 4)
+    monkeypatch.setattr(backends, "usable_cores", lambda: cores)
     for batch in (
-        BatchSampler([Sampler()] * 70, backend="numba", most_threads=most),
-        copy.copy(BatchSampler([Sampler()] * 70, backend="numba", most_threads=most)),
+        BatchSampler([Sampler()] * 70, backend="numba"),
+        copy.copy(BatchSampler([Sampler()] * 70, backend="numba")),
     ):
         batch(np.zeros((70, 9), np.float32), History.empty(70))
         assert batch.execution == Execution(Backend.NUMBA, expected)
