@@ -150,7 +150,7 @@ class Survey(NamedTuple):
 def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     """The largest logit as in `scan`, and sums of weights, in one pass; a `Survey`.
 
-    temperature: of the scaled sums; 0 for none, unless all logits may be equal.
+    temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
 
     The sums are taken relative to a reference, the largest logit of some run, which is replaced
     where a logit exceeds it by more than 40.
@@ -162,13 +162,13 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     reference, known, stop = 0.0, False, 0
     total, scaled, moment, largest = 0.0, 0.0, 0.0, -np.inf
     # Whether no gap is the least there is; a token that is removed has that.
-    whole = temperature > 0.0
+    whole, sums = temperature > 0.0, temperature == 1.0
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
         weight, other, first, top = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
         least = np.float32(np.inf)
-        for _ in range(2):
-            if temperature == 1.0:
+        for _ in range(3):
+            if sums:
                 weight, first = survey_sums(row, start, stop, reference, rate, lowest, block_max)
                 other, least = weight, lowest
             elif temperature > 0.0:
@@ -179,7 +179,10 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
                 weight = survey_total(row, start, stop, reference, rate, lowest, block_max)
             top = largest_of_run(block_max, start, stop)
             if known and top <= reference + 40.0:
-                break
+                if sums or temperature > 0.0 or start > 0 or weight < 0.999 * (stop - start):
+                    break
+                sums = True  # as the first are equal, about
+                continue
             if not -np.inf < top < np.inf:
                 break
             # Once more, relative to this run's largest.
@@ -195,9 +198,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             moment += np.float64(first) * scale
     if known:
         total, scaled, moment = _moved(total, scaled, moment, reference - largest, scale)
-    if temperature == 0.0 and total >= 0.999 * row.width:
-        scaled, moment = weigh(row, largest, 1.0)
-    elif temperature == 0.0:
+    if temperature == 0.0 and not sums:
         scaled, moment = np.nan, np.nan
     return Survey(largest, total, scaled, moment, row.width if whole else 0)
 
