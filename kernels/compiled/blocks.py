@@ -245,12 +245,16 @@ def survey_total(
 def survey_sums(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
-    """The sums of `weigh_block`, and else as `survey_total`."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
+    """The sums of `weigh_block`, the first with the bits of `survey_total`; else as that."""
+    factors_of, zero = (
+        factors(stored, reference, rate, lowest),
+        filled(stored.builder, FLOAT, LANES),
+    )
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        weights, gap = weigh(values)
-        return [sums[0] + weights, weights.multiply_add(gap, sums[1])]
+        near, power, gap = factors_of(values)
+        weights = near * power
+        return [near.multiply_add(power, sums[0]), weights.multiply_add(gap, sums[1])]
 
     return _survey(stored, start, stop, [(zero, _plus)] * 2, add, block_max)
 
