@@ -33,7 +33,7 @@ def call(
     states: Sequence[State] = (),
     parts: Sequence[list[int]] = (),
 ) -> Rows:
-    """Call the model for what each sequence of a batch has new; the logits, a row a token.
+    """Call the model on the new tokens of each sequence; return the logits, a row a token.
 
     latest: the new tokens of each sequence.
     states, parts: of prompts that go through the model in the same call, where no sequence has more

@@ -1,4 +1,4 @@
-"""Numba intrinsics (SIMD) that sum, mask, count, copy or edit one block of a row's logits.
+"""Numba intrinsics (SIMD) that mask, count, copy or edit one block of a row's logits.
 
 `start` and `stop` bound a block of a whole number of `KEY_LANES`; that it ends at `stop` is only
 known at run time keeps LLVM from unrolling a loop beyond its registers.
@@ -23,14 +23,12 @@ from decoding.kernels.compiled.vectors import (
     Vector,
     divide,
     exp,
-    exp2_of_product,
     filled,
     ordered_key,
     splat,
     value_of_key,
     widen,
 )
-from decoding.kernels.randomness import BLOCK_SIZE
 
 SCAN_LANES = 32
 MASK_LANES = 32
@@ -82,15 +80,18 @@ def _not_unrolled(module: Any) -> Any:
     return identity
 
 
-def _plus(one: Vector, other: Vector) -> Vector:
+def plus(one: Vector, other: Vector) -> Vector:
+    """The sum, as a join of `fold`."""
     return one + other
 
 
-def _larger(one: Vector, other: Vector) -> Vector:
+def larger(one: Vector, other: Vector) -> Vector:
+    """The larger lanes, as a join of `fold`."""
     return one.larger(other)
 
 
-def _smaller(one: Vector, other: Vector) -> Vector:
+def smaller(one: Vector, other: Vector) -> Vector:
+    """The smaller lanes, as a join of `fold`."""
     return one.compare("<", other).choose(one, other)
 
 
@@ -100,7 +101,7 @@ def gap_of(values: Vector, reference: Any) -> Vector:
     return gap if gap.element == FLOAT else gap.convert("fptrunc", FLOAT)
 
 
-def _fold(
+def fold(
     stored: Stored, start: Any, stop: Any, totals: list[tuple[Vector, Any]], add: Any
 ) -> list[Any]:
     """The totals of a block as scalars, where `add(values, totals)` returns those with a vector.
@@ -137,7 +138,7 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
         [keys] = loop(builder, start, stop, KEY_LANES, [lowest_key], larger_keys)
         while keys.count > LANES:
             keys = keys.part(0, keys.count // 2).larger(keys.part(keys.count // 2, keys.count // 2))
-        largest_key = keys.convert("zext", INT32).reduce(_larger)
+        largest_key = keys.convert("zext", INT32).reduce(larger)
         key = splat(builder, builder.trunc(largest_key, INT16), 1)
         return [widen(value_of_key(key, stored.dtype), stored.dtype).lane(0)]
 
@@ -154,203 +155,10 @@ def largest_value(stored: Stored, start: Any, stop: Any) -> list[Any]:
     flags = ir.IntType(half)
     is_nan = builder.icmp_unsigned("!=", builder.bitcast(nans.value, flags), ir.Constant(flags, 0))
     nan = ir.Constant(stored.element, float("nan"))
-    return [builder.select(is_nan, nan, top.reduce(_larger))]
+    return [builder.select(is_nan, nan, top.reduce(larger))]
 
 
-def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits two factors of 2^(gap · rate), and gaps z − reference.
-
-    Gaps below `lowest` count as that.
-    """
-    zero = stored.real(reference)
-    rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
-
-    def factors_of(values: Vector) -> tuple[Vector, Vector, Vector]:
-        gap = gap_of(values, zero).at_least(bounds)
-        return *exp2_of_product(gap, rates), gap
-
-    return factors_of
-
-
-def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
-    factors_of = factors(stored, reference, rate, lowest)
-
-    def weigh(values: Vector) -> tuple[Vector, Vector]:
-        near, power, gap = factors_of(values)
-        return near * power, gap
-
-    return weigh
-
-
-def _survey(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    totals: list[tuple[Vector, Any]],
-    add: Callable[[Vector, list[Vector]], list[Vector]],
-    block_max: Array,
-) -> list[Any]:
-    """Write each block's largest logit; the totals as of `_fold`."""
-    builder, size = stored.builder, len(totals)
-    firsts, joins = [first for first, _ in totals], [join for _, join in totals]
-    low = filled(builder, stored.element, LANES, -_INF)
-
-    def body(index: Any, running: list[Vector]) -> list[Vector]:
-        found: list[Vector] = []
-        halves = running[: size + 1], running[size + 1 :]
-        for values, (top, *sums) in zip(stored.pair(index), halves, strict=True):
-            found += [values.larger(top), *add(values, sums)]
-        return found
-
-    def each_block(first: Any, running: list[Vector]) -> list[Vector]:
-        end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        before = [low, *running[:size], low, *running[size:]]
-        found = loop(builder, first, end, 2 * LANES, before, body)
-        largest = found[0].larger(found[size + 1]).reduce(_larger)
-        if largest.type != DOUBLE:
-            largest = builder.fpext(largest, DOUBLE)
-        place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
-        block_max.store(place, splat(builder, largest, 1))
-        return [*found[1 : size + 1], *found[size + 2 :]]
-
-    found = loop(builder, start, stop, BLOCK_SIZE, firsts * 2, each_block)
-    return [
-        join(one, other).reduce(join)
-        for join, one, other in zip(joins, found[:size], found[size:], strict=True)
-    ]
-
-
-@over_row(_SINGLE, _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
-def survey_total(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
-) -> list[Any]:
-    """The first sum of `weigh_block`, NaN if any logit is; writes each block's largest.
-
-    That goes into `block_max`, at the place of the block; a NaN is not looked at.
-    """
-    factors_of, zero = (
-        factors(stored, reference, rate, lowest),
-        filled(stored.builder, FLOAT, LANES),
-    )
-
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, _ = factors_of(values)
-        return [near.multiply_add(power, sums[0])]
-
-    return _survey(stored, start, stop, [(zero, _plus)], add, block_max)
-
-
-@over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
-def survey_sums(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
-) -> list[Any]:
-    """The sums of `weigh_block`, the first with the bits of `survey_total`; else as that."""
-    factors_of, zero = (
-        factors(stored, reference, rate, lowest),
-        filled(stored.builder, FLOAT, LANES),
-    )
-
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, gap = factors_of(values)
-        weights = near * power
-        return [near.multiply_add(power, sums[0]), weights.multiply_add(gap, sums[1])]
-
-    return _survey(stored, start, stop, [(zero, _plus)] * 2, add, block_max)
-
-
-@over_row((_SINGLE,) * 4, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
-def survey_twice(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    rate: Any,
-    other_rate: Any,
-    lowest: Any,
-    block_max: Array,
-) -> list[Any]:
-    """`survey_total` at a rate, and `weigh_block` at another, in one pass; then the least gap."""
-    factors_of = factors(stored, reference, rate, lowest)
-    others = splat(stored.builder, other_rate, LANES)
-    zero, most = (filled(stored.builder, FLOAT, LANES, value) for value in (0.0, _INF))
-
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, gap = factors_of(values)
-        other_near, other_power = exp2_of_product(gap, others)
-        weights = other_near * other_power
-        other = [sums[1] + weights, weights.multiply_add(gap, sums[2])]
-        return [near.multiply_add(power, sums[0]), *other, _smaller(gap, sums[3])]
-
-    totals = [*[(zero, _plus)] * 3, (most, _smaller)]
-    return _survey(stored, start, stop, totals, add, block_max)
-
-
-@over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)
-def weigh_block(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
-) -> list[Any]:
-    """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
-
-    def add(values: Vector, totals: list[Vector]) -> list[Vector]:
-        weights, gap = weigh(values)
-        return [totals[0] + weights, weights.multiply_add(gap, totals[1])]
-
-    return _fold(stored, start, stop, [(zero, _plus)] * 2, add)
-
-
-@over_row((_SINGLE, _SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)
-def weigh_alive_block(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
-) -> list[Any]:
-    """The sums of `weigh_block`, and the least weight."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
-    most = filled(stored.builder, FLOAT, LANES, _INF)
-
-    def add(values: Vector, totals: list[Vector]) -> list[Vector]:
-        weights, gap = weigh(values)
-        sums = [totals[0] + weights, weights.multiply_add(gap, totals[1])]
-        return [*sums, _smaller(weights, totals[2])]
-
-    return _fold(stored, start, stop, [(zero, _plus), (zero, _plus), (most, _smaller)], add)
-
-
-@over_row((_SINGLE, _SINGLE, types.int32, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, _REAL, _REAL)
-def weigh_block_between(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
-    low: Any,
-    high: Any,
-) -> list[Any]:
-    """The sums of `weigh_block` over the logits in [low, high], how many these are, and Σ w of all.
-
-    Those sums are the first two.
-    """
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
-    none, lows, highs = filled(stored.builder, INT32, LANES), *_bounds(stored, low, high, LANES)
-
-    def add(values: Vector, totals: list[Vector]) -> list[Vector]:
-        weights, gap = weigh(values)
-        inside = values.compare(">=", lows) & values.compare("<=", highs)
-        chosen = inside.choose(weights, 0.0)
-        total, moment, count, overall = totals
-        return [
-            total + chosen,
-            chosen.multiply_add(gap, moment),
-            count - inside.convert("sext", INT32),
-            overall + weights,
-        ]
-
-    sums = [(zero, _plus), (zero, _plus), (none, _plus), (zero, _plus)]
-    return _fold(stored, start, stop, sums, add)
-
-
-def _bounds(stored: Stored, low: Any, high: Any, count: int) -> tuple[Vector, Vector]:
+def bounds_of(stored: Stored, low: Any, high: Any, count: int) -> tuple[Vector, Vector]:
     """Two numbers of the row's precision, each in every lane."""
     return stored.reals(low, count), stored.reals(high, count)
 
@@ -366,19 +174,19 @@ def spread_block(stored: Stored, start: Any, stop: Any, centre: Any) -> list[Any
         ones = alive.choose(away.constant(1.0), 0.0)
         return [totals[0] + ones, totals[1] + away, away.multiply_add(away, totals[2])]
 
-    return _fold(stored, start, stop, [(zero, _plus)] * 3, add)
+    return fold(stored, start, stop, [(zero, plus)] * 3, add)
 
 
 @over_row(types.int32, _INDEX, _REAL, _REAL)
 def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
     """How many logits of a block lie in [low, high]."""
-    lows, highs = _bounds(stored, low, high, LANES)
+    lows, highs = bounds_of(stored, low, high, LANES)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         inside = values.compare(">=", lows) & values.compare("<=", highs)
         return [totals[0] - inside.convert("sext", INT32)]
 
-    return _fold(stored, start, stop, [(filled(stored.builder, INT32, LANES), _plus)], add)
+    return fold(stored, start, stop, [(filled(stored.builder, INT32, LANES), plus)], add)
 
 
 @over_row(types.void, _INDEX, _REAL, _REAL, GIVEN)
@@ -386,7 +194,7 @@ def masks_between(
     stored: Stored, start: Any, stop: Any, low: Any, high: Any, out: Array
 ) -> list[Any]:
     """Whether low ≤ row[i] ≤ high for every logit of a block: words of 32 bits, from out[0] on."""
-    builder, (lows, highs) = stored.builder, _bounds(stored, low, high, MASK_LANES)
+    builder, (lows, highs) = stored.builder, bounds_of(stored, low, high, MASK_LANES)
 
     def body(index: Any, _totals: list[Vector]) -> list[Vector]:
         values = stored.values(index, MASK_LANES)
@@ -408,7 +216,7 @@ def _store_word(flags: Vector, token: Any, out: Array) -> Any:
 @over_row((_REAL, _REAL), _INDEX, _REAL, _REAL)
 def extremes_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
     """The least and the largest of a block's logits in [low, high]; +inf, −inf if none is."""
-    lows, highs = _bounds(stored, low, high, LANES)
+    lows, highs = bounds_of(stored, low, high, LANES)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         inside = values.compare(">=", lows) & values.compare("<=", highs)
@@ -417,7 +225,7 @@ def extremes_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any)
         return [smaller.choose(values, totals[0]), greater.choose(values, totals[1])]
 
     most, least = (filled(stored.builder, stored.element, LANES, end) for end in (_INF, -_INF))
-    return _fold(stored, start, stop, [(most, _smaller), (least, _larger)], add)
+    return fold(stored, start, stop, [(most, smaller), (least, larger)], add)
 
 
 @straight_line((_REAL, _REAL), GIVEN, _INDEX, _REAL, GIVEN)
@@ -431,7 +239,7 @@ def weigh_eight(
     gap = (logits.load(start, 8) - splat(builder, reference, 8)).at_least(-700.0)
     found = gap.compare(">", -700.0).choose(exp(gap), 0.0)
     weights.store(start, found)
-    return [found.reduce(_plus), (found * gap).reduce(_plus)]
+    return [found.reduce(plus), (found * gap).reduce(plus)]
 
 
 def exact(values: Vector) -> Vector:
@@ -451,7 +259,7 @@ def _write(
 
     lowest = filled(builder, DOUBLE, MASK_LANES, -_INF)
     [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
-    return [top.reduce(_larger)]
+    return [top.reduce(larger)]
 
 
 @over_row(_REAL, _INDEX, _REAL, _REAL, GIVEN)
@@ -459,7 +267,7 @@ def copy_block_between(
     stored: Stored, start: Any, stop: Any, low: Any, high: Any, out: Array
 ) -> list[Any]:
     """A block into `out` from 0 on, float64, −inf outside [low, high]; its largest."""
-    lows, highs = _bounds(stored, low, high, MASK_LANES)
+    lows, highs = bounds_of(stored, low, high, MASK_LANES)
 
     def make(index: Any) -> Vector:
         values = stored.values(index, MASK_LANES)
@@ -481,7 +289,7 @@ def divide_block_between(
     out: Array,
 ) -> list[Any]:
     """`copy_block_between` with each logit divided by a divisor in [1e-18, 1e18]."""
-    lows, highs = _bounds(stored, low, high, MASK_LANES)
+    lows, highs = bounds_of(stored, low, high, MASK_LANES)
     numbers = [splat(stored.builder, number, MASK_LANES) for number in (divisor, reciprocal)]
 
     def make(index: Any) -> Vector:
@@ -522,7 +330,7 @@ def largest_edited_block(
 
     lowest = filled(stored.builder, stored.element, MASK_LANES, -_INF)
     [top] = loop(stored.builder, start, stop, MASK_LANES, [lowest], body)
-    return [top.reduce(_larger)]
+    return [top.reduce(larger)]
 
 
 @over_row(types.int64, _INDEX, GIVEN, GIVEN, GIVEN, *[_REAL] * 4)

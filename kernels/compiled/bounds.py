@@ -281,7 +281,7 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 
 @compiled
 def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
-    """`_gather` of the logits that are `low` or more, and Σ w of all, in one pass."""
+    """Copy the logits that are `low` or more, and sum all weights, in one pass over a row."""
     rate, lowest = rates_of(search.scale)
     zero, address = as_real(row, search.reference), address_of(buffer)
     total, count, stop = 0.0, np.int64(0), 0
@@ -295,7 +295,7 @@ def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
 
 @compiled
 def _sift_around(row: Any, block_max: Any, search: Any, edges: Any, total: Any, buffer: Any) -> Any:
-    """`passes.weigh_within` of what is inside a bracket, and `_gather` of this, in one pass."""
+    """Sum the weights inside a bracket, and copy the bracket's logits, in one pass over a row."""
     rate, lowest = rates_of(search.scale)
     zero, address = as_real(row, search.reference), address_of(buffer)
     low, high = above_of(row, edges.inner_low), below_of(row, edges.inner_high)
@@ -342,7 +342,7 @@ def _sift(
     listed = as_row(buffer, count, is_wide(row))
     scan(listed, list_max)
     bracket = interval(row, edges.outer_low, edges.outer_high)
-    between, _, _, _ = weigh_within(listed, list_max, bracket, reference, scale, False)
+    between, _, _ = weigh_within(listed, list_max, bracket, reference, scale)
     return Sifted(inside, moment, np.int64(number), inside + between, count, total)
 
 

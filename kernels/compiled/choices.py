@@ -24,7 +24,7 @@ _LARGEST = 1.7976931348623157e308
 
 @compiled
 def run_xtc(item: Any, step: Any) -> Any:
-    """Make the logits of the tokens that XTC removes −inf; of a dense row, touch them.
+    """Set the logits of the tokens that XTC removes to −inf; in a dense row, as touched tokens.
 
     A dense row has no edits. Returns whether that can be done: not where more tokens than are
     listed reach the threshold.

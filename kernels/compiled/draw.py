@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import masks_between, weigh_alive_block
+from decoding.kernels.compiled.blocks import masks_between
 from decoding.kernels.compiled.final import final_at, is_edited_block, opened
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.memory import (
@@ -59,6 +59,7 @@ from decoding.kernels.compiled.scalars import (
     trailing_zeros,
 )
 from decoding.kernels.compiled.state import is_cut, is_edited, row_in
+from decoding.kernels.compiled.weights import weigh_alive_block
 from decoding.kernels.randomness import BLOCK_SIZE, MARGIN, TOKEN_HIGH, TOKEN_LOW
 
 _HIGH, _LOW = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import weigh_block
 from decoding.kernels.compiled.bounds import Search, count_bins, sample_of, weigh_bins
 from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.jit import compiled
@@ -16,6 +15,7 @@ from decoding.kernels.compiled.passes import BLOCK, blocks_of, copy_block, lowes
 from decoding.kernels.compiled.scalars import as_real
 from decoding.kernels.compiled.selection import BINS, keep_up_to, weighted_cut
 from decoding.kernels.compiled.state import row_in
+from decoding.kernels.compiled.weights import weigh_block
 
 _DEPTH = 40.0
 """A token so far below the likeliest adds next to nothing to the entropy."""

@@ -106,8 +106,8 @@ def _finish_row(plan: Any, wanted: Any, outcome: Any, step: Any) -> Any:
         total, moment, support = weigh_final(step, largest)
     elif np.isnan(total):
         shift = 0.0
-        total, moment, support, _ = weigh_within(
-            row, step.memory.doubles[step.state.maxima], window, stored, 1.0 / temperature, False
+        total, moment, support = weigh_within(
+            row, step.memory.doubles[step.state.maxima], window, stored, 1.0 / temperature
         )
     forget(step)
     log_total = np.log(total)

@@ -18,11 +18,6 @@ from decoding.kernels.compiled.blocks import (
     extremes_between,
     largest_value,
     spread_block,
-    survey_sums,
-    survey_total,
-    survey_twice,
-    weigh_block,
-    weigh_block_between,
 )
 from decoding.kernels.compiled.formats import FLOAT64
 from decoding.kernels.compiled.jit import compiled, inlined
@@ -31,6 +26,13 @@ from decoding.kernels.compiled.scalars import (
     as_real,
     below_of,
     value_at,
+)
+from decoding.kernels.compiled.weights import (
+    survey_sums,
+    survey_total,
+    survey_twice,
+    weigh_block,
+    weigh_block_between,
 )
 from decoding.kernels.randomness import BLOCK_SIZE
 
@@ -205,7 +207,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
 
 @inlined
 def _moved(total: Any, scaled: Any, moment: Any, change: Any, scale: Any) -> Any:
-    """The sums of a `Survey` relative to another reference, by so much higher."""
+    """Rescale the sums of a `Survey` to another reference; the old one is `change` above it."""
     factor = math.exp(change * scale)
     moment = factor * (moment + scaled * change * scale)
     return total * math.exp(change), scaled * factor, moment
@@ -373,28 +375,22 @@ def largest_within(row: Any, block_max: Any, window: Any, found: Any) -> Any:
 
 
 @compiled
-def weigh_within(
-    row: Any, block_max: Any, window: Any, reference: Any, scale: Any, weighs_all: Any
-) -> Any:
-    """Σ w and Σ w · gap of a window's tokens as in `weigh`, and how many these are.
-
-    Then Σ w of all tokens, if that is asked for.
-    """
+def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: Any) -> Any:
+    """Σ w and Σ w · gap of a window's tokens as in `weigh`, and how many these are."""
     rate, lowest = rates_of(scale)
     zero, low = as_real(row, reference), as_real(row, max(window.low, lowest_finite(row)))
-    total, moment, support, overall, stop = 0.0, 0.0, 0, 0.0, 0
+    total, moment, support, stop = 0.0, 0.0, 0, 0
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
-        if not weighs_all and largest_of_run(block_max, start, stop) < low:
+        if largest_of_run(block_max, start, stop) < low:
             continue
-        weight, first, count, other = weigh_block_between(
+        weight, first, count = weigh_block_between(
             row, start, stop, zero, rate, lowest, low, window.high
         )
         total += np.float64(weight)
         moment += np.float64(first)
         support += count
-        overall += np.float64(other)
     moment *= scale
     if window.last_tie < row.width:
         beyond = support - window.support
@@ -402,7 +398,7 @@ def weigh_within(
         total -= weight
         moment -= weight * (window.low - reference) * scale
         support -= beyond
-    return total, moment, support, overall
+    return total, moment, support
 
 
 @compiled

@@ -12,10 +12,11 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from decoding.kernels.compiled.blocks import factors, gap_of, loop
+from decoding.kernels.compiled.blocks import gap_of, loop, plus
 from decoding.kernels.compiled.formats import LANES, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array
 from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, filled, splat
+from decoding.kernels.compiled.weights import add_chosen, factors
 
 _COMPRESSES = llvm.get_host_cpu_features().get("avx512f", False)
 """Whether the machine moves the chosen lanes of a register to its front in one instruction."""
@@ -135,7 +136,7 @@ def gather_and_weigh(
     found, *sums = loop(
         builder, start, stop, 2 * LANES, [splat(builder, count, 1), zero, zero], body
     )
-    return [found.lane(0), (sums[0] + sums[1]).reduce(_plus)]
+    return [found.lane(0), (sums[0] + sums[1]).reduce(plus)]
 
 
 @over_row(
@@ -147,7 +148,7 @@ def sift_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any,
     low: Any, high: Any, outer_low: Any, outer_high: Any, address: Any, count: Any,
 ) -> list[Any]:  # fmt: skip
-    """The results of `weigh_block_between` of [low, high]; then the count of `gather_block`.
+    """The results of `weigh_block_between` of [low, high], Σ w of all, the count of `gather_block`.
 
     That copies the logits in [outer_low, outer_high] which are not in [low, high].
     """
@@ -163,11 +164,8 @@ def sift_block(
         inside = values.compare(">=", lows) & values.compare("<=", highs)
         around = values.compare(">=", outer_lows) & values.compare("<=", outer_highs)
         found = _append(values, around & (inside ^ 1), address, found)
-        weights = near * power
-        chosen = inside.choose(weights, 0.0)
-        total, moment, number, overall = totals
-        sums = [total + chosen, chosen.multiply_add(gap, moment)]
-        return [*sums, number - inside.convert("sext", INT32), overall + weights], found
+        weight, overall = near * power, totals[3]
+        return [*add_chosen(inside, weight, gap, totals[:3]), overall + weight], found
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
         one, other = stored.pair(index)
@@ -178,8 +176,4 @@ def sift_block(
     before = [splat(builder, count, 1), *[zero, zero, none, zero] * 2]
     found, *sums = loop(builder, start, stop, 2 * LANES, before, body)
     pairs = zip(sums[:4], sums[4:], strict=True)
-    return [*((one + other).reduce(_plus) for one, other in pairs), found.lane(0)]
-
-
-def _plus(one: Vector, other: Vector) -> Vector:
-    return one + other
+    return [*((one + other).reduce(plus) for one, other in pairs), found.lane(0)]
