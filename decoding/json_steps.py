@@ -17,16 +17,45 @@ from decoding.typing import Anything
 LONG = 16_384
 """Characters of a text from which it is read in steps: `json` reads less in 0.2 ms."""
 
+DEEPEST = 128
+"""Levels that a text may nest, as in serde_json.
+
+Python's own limit is of frames. A finalizer of any object may run in a frame at that limit, and
+fails there.
+"""
+
 _quoted = json.encoder.encode_basestring
 _scalar = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def loads(text: str, parse_constant: Callable[[str], object] | None = None) -> Anything:  # JSON
-    """The value of a JSON text: what `json.loads` returns, and raises."""
+    """The value of a JSON text: what `json.loads` returns, and raises.
+
+    Raises:
+        RecursionError: it nests more than `DEEPEST` levels deep.
+    """
     make_scanner = getattr(scanner, "py_make_scanner", None)
-    if len(text) < LONG or make_scanner is None or text.startswith("\ufeff"):
+    may_be_deep = text.count("[") + text.count("{") > DEEPEST
+    is_plain = len(text) < LONG and not may_be_deep
+    if is_plain or make_scanner is None or text.startswith("\ufeff"):
         return json.loads(text, parse_constant=parse_constant)
     decoder: Anything = json.JSONDecoder(parse_constant=parse_constant)
+    depth = 0
+
+    def counted(parse: Callable[..., object]) -> Callable[..., object]:
+        def parse_one_deeper(*arguments: object) -> object:
+            nonlocal depth
+            if depth == DEEPEST:
+                raise RecursionError("recursion limit exceeded")
+            depth += 1
+            parsed = parse(*arguments)
+            depth -= 1
+            return parsed
+
+        return parse_one_deeper
+
+    decoder.parse_object = counted(decoder.parse_object)
+    decoder.parse_array = counted(decoder.parse_array)
     # The decoder's own scanner, of which `json` otherwise takes a copy in C.
     decoder.scan_once = make_scanner(decoder)
     return decoder.decode(text)

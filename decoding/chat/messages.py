@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from decoding.chat.formats import ToolFormat
 from decoding.errors import ParameterError, require
+from decoding.json_steps import loads
 from decoding.models.chat_messages import plain
 
 Messages: TypeAlias = str | Sequence[Mapping[str, Any]]
@@ -84,7 +85,7 @@ def _parsed(call: object) -> object:
     if not isinstance(arguments, str):
         return call
     try:
-        value = json.loads(arguments)
+        value = loads(arguments)
     except (ValueError, RecursionError):
         return call
     return {**call, "function": {**function, "arguments": value}}

@@ -11,9 +11,6 @@ from decoding.json_steps import compact, loads
 from decoding.server.problems import VALIDATION, Problem, ProblemError
 from decoding.typing import Anything
 
-_DEEPEST = 128
-"""How deep JSON may nest, as in serde_json."""
-
 _MOST_DISCARDED = 32 * 2**20
 """Bytes of a body beyond the limit that are read, and not kept, before it is refused."""
 
@@ -70,29 +67,12 @@ def decode(body: bytes) -> Anything:  # JSON
         value = loads(text, parse_constant=_no_constant)
         if "\\ud" in text or "\\uD" in text:
             compact(value).encode("utf-8")
-        _check_depth(value, _DEEPEST)
     except (ValueError, RecursionError) as error:
-        reason = "recursion limit exceeded" if isinstance(error, RecursionError) else str(error)
+        reason = str(error)
         if "integer string conversion" in reason:  # an advice to Python programs
             reason = "number out of range"
         _refuse(400, f"Failed to parse the request body as JSON: {reason[:200]}")
     return value
-
-
-def _check_depth(value: object, levels: int) -> None:
-    """Check that a value nests no more than so many levels deep.
-
-    One call a container: a thread that reads a body can be made to rest between them.
-    """
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return
-    if not levels:
-        raise ValueError("recursion limit exceeded")
-    for item in value:
-        if isinstance(item, dict | list):
-            _check_depth(item, levels - 1)
 
 
 def _no_constant(name: str) -> NoReturn:

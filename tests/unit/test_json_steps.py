@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -12,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoding import json_steps
-from decoding.json_steps import LONG, compact, loads
+from decoding.json_steps import DEEPEST, LONG, compact, loads
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -95,7 +95,39 @@ def test_a_call_of_python_comes_with_every_container(work: Callable[[Any, str], 
     assert calls > 4000
 
 
-def test_a_text_that_nests_too_deep_is_an_error() -> None:
-    with pytest.raises(RecursionError):
-        loads("[" * 100_000)
-    assert json_steps.LONG < 100_000
+@pytest.mark.parametrize("around", ["", AROUND])
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"[":', "}")])
+def test_a_text_nests_to_the_limit_and_not_beyond(around: str, opened: str, closed: str) -> None:
+    for levels in (DEEPEST, DEEPEST + 1, 100_000):
+        text = around + opened * levels + "0" + closed * levels
+        if levels == DEEPEST:
+            assert loads(text) == json.loads(text)
+        else:
+            with pytest.raises(RecursionError, match="recursion limit exceeded"):
+                loads(text)
+
+
+def test_no_frame_of_python_runs_near_its_limit_of_frames() -> None:
+    deepest = 0
+
+    def look(frame: FrameType, _event: str, _argument: object) -> None:
+        nonlocal deepest
+        depth = 0
+        while at := frame.f_back:
+            depth, frame = depth + 1, at
+        deepest = max(deepest, depth)
+
+    around = len(inspect.stack(0))
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        with pytest.raises(RecursionError):
+            loads("[" * 100_000)
+    finally:
+        sys.settrace(before)
+    assert deepest - around < 4 * DEEPEST < sys.getrecursionlimit() - 400
+
+
+def test_what_is_beside_a_container_is_not_deeper() -> None:
+    text = json.dumps([[] for _ in range(3 * DEEPEST)])
+    assert loads(text) == json.loads(text)
