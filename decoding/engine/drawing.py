@@ -174,14 +174,13 @@ def draw_first(
     return [item for item in sequences if not item.ended]
 
 
-def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
-    """Append forced tokens, then draw one token for every sequence.
+def write_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> Rows:
+    """Append forced tokens; return the rows of logits from which the next tokens are drawn.
 
     logits: a row after every new token, `counts[i]` of them for the i-th sequence.
     """
     if len(logits) == len(counts):  # nothing is forced
-        draw(batch, logits)
-        return
+        return logits
     ends = np.cumsum(counts)
     for row, (item, end) in enumerate(zip(batch.sequences, ends.tolist(), strict=True)):
         forced = item.forced
@@ -190,7 +189,7 @@ def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
             batch.history.extend_row(row, forced[:count])
             if item.ended:  # and draws no further token: the model has read all of these
                 item.excess = 1 + len(forced) - count
-    draw(batch, rows_of(logits, (ends - 1).tolist()))
+    return rows_of(logits, (ends - 1).tolist())
 
 
 def draw(batch: RunningBatch, logits: Rows) -> None:

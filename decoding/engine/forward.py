@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
-from decoding.engine.drawing import RunningBatch, draw_next
+from decoding.engine.drawing import RunningBatch, draw, write_next
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan
@@ -13,8 +14,11 @@ from decoding.logits import as_rows
 from decoding.models.protocol import State
 from decoding.typing import Anything, Rows
 
+SetAside: TypeAlias = Callable[[RunningBatch, Rows], Rows]
+"""Takes the sequences out of a batch that cannot be drawn now; returns the others' logits."""
 
-def extend(batch: RunningBatch, memory: Memory) -> None:
+
+def extend(batch: RunningBatch, memory: Memory, set_aside: SetAside) -> None:
     """Run the model on the new tokens of each sequence and draw the next token of each."""
     latest = batch.latest()
     counts = list(map(len, latest))  # the model may change the lists
@@ -23,7 +27,7 @@ def extend(batch: RunningBatch, memory: Memory) -> None:
     except Exception as error:  # a model may raise anything
         fail(generations_of(batch.sequences), error)
         return
-    draw_rows(batch, logits, counts)
+    draw_rows(batch, logits, counts, set_aside)
 
 
 def call(
@@ -50,12 +54,14 @@ def call(
     return checked_logits(output, rows + len(parts))
 
 
-def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
+def draw_rows(
+    batch: RunningBatch, logits: Rows, counts: Sequence[int], set_aside: SetAside
+) -> None:
     """Draw the next token of each sequence from the logits after its new tokens.
 
     counts: of its new tokens.
     """
-    sequences, width = batch.sequences, logits.shape[1]
+    sequences, width = list(batch.sequences), logits.shape[1]
     if batch.width != width:
         for item in sequences:
             plan = item.generation.plan
@@ -63,7 +69,9 @@ def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
                 fail([item.generation], other_width(plan, width))
         batch.width = width
     try:
-        draw_next(batch, logits, counts)
+        rows = set_aside(batch, write_next(batch, logits, counts))
+        if batch.sequences:
+            draw(batch, rows)
     except Exception as error:  # out of memory, say
         stop(generations_of(sequences), error)
 

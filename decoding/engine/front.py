@@ -27,7 +27,7 @@ from decoding.engine.loop import Engine
 from decoding.engine.plans import Plan
 from decoding.engine.prompts import Inputs
 from decoding.engine.request import Request, plan
-from decoding.engine.yielding import MASK_RUN_S, Pace, run_yielding
+from decoding.engine.yielding import Pace, run_yielding
 from decoding.errors import (
     CancelledError,
     DecodingError,
@@ -191,7 +191,7 @@ class AsyncEngine:
         self._encoding = ThreadPoolExecutor(2, "decoding-plan")
         self._compiling = ThreadPoolExecutor(1, "decoding-grammar")
         self._masking = ThreadPoolExecutor(1, "decoding-masks")
-        self._pace, self._mask_pace = Pace(), Pace(MASK_RUN_S)
+        self._pace, self._mask_pace = Pace(), Pace()
         engine.compute_masks(self._mask)
         self._closing: DecodingError | None = None
         self._broken: DecodingError | None = None
@@ -312,11 +312,15 @@ class AsyncEngine:
 
     def _mask(self, work: Callable[[], None]) -> Future[None]:
         """Compute a mask in a thread of its own, which leaves time to those that draw."""
-        return self._masking.submit(run_yielding, work, self._is_drawing, self._mask_pace)
+        return self._masking.submit(run_yielding, work, self._draws_freely, self._mask_pace)
 
     def _is_drawing(self) -> bool:
         """Whether any request waits or draws, other than for a grammar."""
         return self.engine.drawing > 0
+
+    def _draws_freely(self) -> bool:
+        """Whether any request draws that waits for no mask."""
+        return self.engine.drawing_freely > 0
 
     def _command(self, command: Command) -> None:
         if self._thread is None and self._closing is None:

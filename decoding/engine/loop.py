@@ -134,6 +134,11 @@ class Engine:
         return len(self._batch.sequences)
 
     @property
+    def drawing_freely(self) -> int:
+        """How many of the sequences that run have no grammar, so that none waits for a mask."""
+        return self.running - self._mask_waits.followed
+
+    @property
     def execution(self) -> Execution | None:
         """How the last step drew: its backend and threads; None where no step has drawn."""
         return self._batch.sampler.execution
@@ -247,29 +252,27 @@ class Engine:
         self._arriving = []
         expired = self._expire()
         self._revive()
-        late = generations_of(self._mask_waits.sequences)
-        self._mask_waits.exchange(self._batch)
-        running = [item.generation for item in self._batch.sequences]
+        waits = self._mask_waits
+        late = generations_of(waits.sequences)
+        running = list(self._batch.sequences)
+        if not (running or self._queue.waiting):
+            waits.wait()
         shares = self._admit()
         arriving = [share.generation for share in shares]
         beside = self._beside(shares)
         apart = [share for share in shares if share not in beside]
         newcomers = prefill(apart, self._memory, self._arrivals, self._drop_others)
         if beside:
-            count = len(self._batch.sequences)
-            started = prefill_beside(self._batch, beside, self._memory, self._arrivals)
-            if started is None:
-                for share in beside:
-                    share.generation.joins_calls = False
-                self._drop_others()
-            newcomers += started or ()
-            for item in self._batch.sequences[count:]:
-                self._mask_waits.follow(item)
+            newcomers += self._call_beside(beside)
         elif running:
-            extend(self._batch, self._memory)
+            extend(self._batch, self._memory, waits.set_aside)
+        back = waits.draw(self._arrivals)
+        newcomers += [item for item in back if not item.ended]
+        if waiting := set(waits.sequences):
+            running = [item for item in running if item.ended or item not in waiting]
         failed = [item for item in late if item.done]
-        moved = dict.fromkeys([*expired, *running, *arriving, *failed])
-        if arriving or failed or self._batch.over or self._mask_waits.over:
+        moved = dict.fromkeys([*expired, *generations_of([*running, *back]), *arriving, *failed])
+        if arriving or back or failed or self._batch.over or waits.over:
             self._keep(newcomers)
             for generation in moved:
                 if generation.finished:
@@ -279,6 +282,19 @@ class Engine:
         # Now each state holds all tokens but the last.
         self._batch.call = None
         return list(moved)
+
+    def _call_beside(self, shares: Sequence[Share]) -> list[RunningSequence]:
+        """Prefill parts of prompts in one call with running sequences; returns those that start."""
+        waits, before = self._mask_waits, set(self._batch.sequences)
+        started = prefill_beside(self._batch, shares, self._memory, self._arrivals, waits.set_aside)
+        if started is None:
+            for share in shares:
+                share.generation.joins_calls = False
+            self._drop_others()
+        for item in self._batch.sequences:
+            if item not in before:
+                waits.follow(item)
+        return started or []
 
     def _beside(self, shares: Sequence[Share]) -> list[Share]:
         """The parts of prompts that go through the model in one call with running sequences."""
@@ -406,6 +422,7 @@ class Engine:
         # A generation that had not drawn all its first tokens waits again, without sequences.
         going = [item for item in sequences if item.generation.sequences and not item.ended]
         self._batch.note_excess()
+        self._mask_waits.note_excess()
         for item in going:
             restore(item, self._memory)
         self._regroup(going)

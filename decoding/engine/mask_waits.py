@@ -1,31 +1,40 @@
 """Computes grammar masks in another thread; sequences whose mask is late leave the batch.
 
-A mask can take longer than a step. Where an engine may use another thread, a sequence whose mask is
-not ready leaves the batch until it is, so that it delays no other; it draws the same tokens later.
+A mask is computed while the model computes the logits that it is for. It can take longer. Where an
+engine may use another thread, a sequence whose mask is not ready then leaves the batch with its row
+of logits, so that it delays no other; it draws the same token from them later.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from decoding.engine.drawing import RunningBatch
+from decoding.engine.drawing import RunningBatch, draw_first, rows_of
+from decoding.engine.forward import stop
 from decoding.engine.generation import RunningSequence
 from decoding.processors.grammar_mask import GrammarMask
+from decoding.typing import Rows
 
 Beside: TypeAlias = Callable[[Callable[[], None]], Future[None]]
 """Runs work in another thread, one after the other."""
 
-GRACE_S = 0.001
-"""Seconds for which a step waits for masks that were asked for just before it."""
-
 _MOST_IDLE_S = 0.005
 """Seconds for which a step waits where all sequences wait for masks: others may join meanwhile."""
+
+
+class Waiting(NamedTuple):
+    """What a sequence needs to go on when its mask is ready.
+
+    logits: one row. length: how many tokens it has, which the model's state holds all.
+    """
+
+    logits: Rows
+    length: int
 
 
 class MaskWaits:
@@ -36,17 +45,28 @@ class MaskWaits:
 
     def __init__(self, beside: Beside | None = None) -> None:
         self.beside = beside
-        self.sequences: list[RunningSequence] = []
+        # None where an interrupt has come, after which logits are computed anew.
+        self._waiting: dict[RunningSequence, Waiting | None] = {}
         self._masks: dict[RunningSequence, GrammarMask] = {}
         # The mask of each sequence that was asked for, after how many tokens.
         self._asked: dict[RunningSequence, tuple[int, Future[None]]] = {}
-        self._asked_at = 0.0
+
+    @property
+    def sequences(self) -> list[RunningSequence]:
+        """The sequences that wait."""
+        return list(self._waiting)
+
+    @property
+    def followed(self) -> int:
+        """How many of the sequences that run have a grammar, those that wait included."""
+        return len(self._masks)
 
     def follow(self, sequence: RunningSequence) -> None:
-        """Compute the masks of a sequence from now on, where it has a grammar."""
+        """Compute the masks of a sequence that is in the batch now, where it has a grammar."""
         mask = grammar_mask_of(sequence)
         if mask is not None:
             self._masks[sequence] = mask
+        self._waiting.pop(sequence, None)
 
     def ask(self) -> None:
         """Begin to compute the next masks of the sequences that are followed."""
@@ -55,39 +75,66 @@ class MaskWaits:
         for item, mask in self._masks.items():
             if item.ended:
                 continue
-            length = len(item.token_ids)
+            # That is needed next: after the tokens that are written undrawn.
+            token_ids = [*item.token_ids, *item.forced]
+            length = len(token_ids)
             known = self._asked.get(item)
             if known is not None and known[0] == length:
                 continue
-            generated = item.token_ids[len(item.generation.plan.prompt) :]
+            generated = token_ids[len(item.generation.plan.prompt) :]
             work = partial(mask.prepare, np.array(generated, np.int32))
             self._asked[item] = length, self.beside(work)
-            self._asked_at = time.monotonic()
 
-    def exchange(self, batch: RunningBatch) -> None:
-        """Move sequences whose masks are ready into the batch, and those without out of it."""
-        if not self._asked:
-            return
-        back = self._ready()
-        if not batch.sequences and self.sequences and not back:
-            wait(
-                [self._asked[item][1] for item in self.sequences],
-                timeout=_MOST_IDLE_S,
-                return_when=FIRST_COMPLETED,
-            )
-            back = self._ready()
-        late = [item for item in batch.sequences if not self._is_ready(item)]
-        left = self._asked_at + GRACE_S - time.monotonic()
-        if late and left > 0.0:
-            # One call: whoever looks again and again waits for the interpreter each time.
-            wait([self._asked[item][1] for item in late], timeout=left)
-            late = [item for item in late if not self._is_ready(item)]
+    def set_aside(self, batch: RunningBatch, logits: Rows) -> Rows:
+        """Take the sequences whose masks are late out of the batch; return the others' logits.
+
+        logits: one row a sequence of the batch, from which its next token is drawn.
+        """
+        late = self._late(batch.sequences)
+        if late and len(late) == len(batch.sequences):
+            self._idle(batch.sequences)
+            late = self._late(batch.sequences)
+        if not late:
+            return logits
+        rows = {item: row for row, item in enumerate(batch.sequences)}
         # First in both places, then in one: an interrupt in between loses none.
-        self.sequences += late
-        batch.remove(late)
-        for item in back:
-            batch.add(item)
-        self.sequences = [item for item in self.sequences if item not in back]
+        for item in late:
+            self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))
+            item.excess = 1
+        batch.remove(set(late))
+        return rows_of(logits, [rows[item] for item in batch.sequences])
+
+    def wait(self) -> None:
+        """Wait for a short time until one of the masks is ready."""
+        if self._waiting and not any(map(self._is_ready, self._waiting)):
+            self._idle(self._waiting)
+
+    def draw(self, arrivals: RunningBatch) -> list[RunningSequence]:
+        """Draw the next token of each sequence whose mask is ready now; return those sequences.
+
+        They wait until `follow` says that they are in the batch. arrivals: an empty batch, which is
+        left empty.
+        """
+        drawn: list[RunningSequence] = []
+        for item, waiting in self._waiting.items():
+            if waiting is None or item.ended or not self._is_ready(item):
+                continue
+            try:
+                draw_first([item], waiting.logits, arrivals)
+            except Exception as error:  # out of memory, say
+                stop([item.generation], error)
+                arrivals.clear()
+            item.excess = waiting.length + 1 - len(item.token_ids)
+            drawn.append(item)
+        return drawn
+
+    def note_excess(self) -> None:
+        """After an interrupt: note what the states of waiting sequences hold."""
+        for item, waiting in self._waiting.items():
+            if waiting is not None:
+                item.excess = waiting.length + 1 - len(item.token_ids)
+        # Last: from here on they say it themselves.
+        self._waiting = dict.fromkeys(self._waiting)
 
     def forget(self, over: Iterable[RunningSequence]) -> None:
         """Compute no more masks for sequences that are over."""
@@ -98,22 +145,26 @@ class MaskWaits:
     @property
     def over(self) -> list[RunningSequence]:
         """The sequences that wait and need no further token."""
-        return [item for item in self.sequences if item.ended]
+        return [item for item in self._waiting if item.ended]
 
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
         ended = self.over
-        if ended:
-            self.sequences = [item for item in self.sequences if not item.ended]
+        for item in ended:
+            del self._waiting[item]
         return ended
 
     def emptied(self) -> MaskWaits:
         """Make a `MaskWaits` with the same `beside`, in which no sequence waits or is followed."""
         return MaskWaits(self.beside)
 
-    def _ready(self) -> list[RunningSequence]:
-        """The sequences that wait and whose masks are ready."""
-        return [item for item in self.sequences if not item.ended and self._is_ready(item)]
+    def _late(self, sequences: Iterable[RunningSequence]) -> list[RunningSequence]:
+        """The sequences whose masks were asked for and are not ready."""
+        return [item for item in sequences if not self._is_ready(item)] if self._asked else []
+
+    def _idle(self, sequences: Iterable[RunningSequence]) -> None:
+        asked = [self._asked[item][1] for item in sequences]
+        wait(asked, timeout=_MOST_IDLE_S, return_when=FIRST_COMPLETED)
 
     def _is_ready(self, sequence: RunningSequence) -> bool:
         asked = self._asked.get(sequence)

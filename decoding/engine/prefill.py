@@ -10,6 +10,7 @@ import numpy as np
 from decoding.engine.admission import Share
 from decoding.engine.drawing import RunningBatch, draw_first, rows_of
 from decoding.engine.forward import (
+    SetAside,
     call,
     checked_logits,
     draw_rows,
@@ -126,7 +127,11 @@ def _start(
 
 
 def prefill_beside(
-    batch: RunningBatch, shares: Sequence[Share], memory: Memory, arrivals: RunningBatch
+    batch: RunningBatch,
+    shares: Sequence[Share],
+    memory: Memory,
+    arrivals: RunningBatch,
+    set_aside: SetAside,
 ) -> list[RunningSequence] | None:
     """Extend the running sequences and prefill parts of prompts in one call of the model.
 
@@ -160,7 +165,7 @@ def prefill_beside(
     if later:
         others = rows_of(logits, range(count + joining, len(logits)))
         started = _take_up(later, before[joining:], others, memory, arrivals)
-    draw_rows(batch, rows_of(logits, rows), [1] * len(rows))
+    draw_rows(batch, rows_of(logits, rows), [1] * len(rows), set_aside)
     return started
 
 

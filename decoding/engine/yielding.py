@@ -15,29 +15,25 @@ from typing import TypeVar
 RUN_S, REST_S = 0.0003, 0.003
 """Seconds for which work runs and then sleeps: it takes a tenth of the time."""
 
-MASK_RUN_S = 0.001
-"""Seconds for which the computation of masks runs; much of it keeps no other thread waiting."""
-
 _Value = TypeVar("_Value")
 
 
 class Pace:
     """The pace of work in several threads: together they take no more time than one of them.
 
-    While others are busy, the threads run one after the other, each for `run_s` seconds, with
+    While others are busy, the threads run one after the other, each for `RUN_S` seconds, with
     `REST_S` between two of them.
     """
 
-    __slots__ = ("_taken_until", "run_s")
+    __slots__ = ("_taken_until",)
 
-    def __init__(self, run_s: float = RUN_S) -> None:
-        self.run_s = run_s
+    def __init__(self) -> None:
         self._taken_until = 0.0
 
     def rest(self, now: float) -> float:
         """Take the next turn: the seconds until it begins."""
         begin = max(now, self._taken_until) + REST_S
-        self._taken_until = begin + self.run_s
+        self._taken_until = begin + RUN_S
         return begin - now
 
 
@@ -52,7 +48,7 @@ def run_yielding(work: Callable[[], _Value], is_busy: Callable[[], bool], pace: 
     """
     if sys.gettrace() is not None:
         return work()
-    end = time.perf_counter() + pace.run_s
+    end = time.perf_counter() + RUN_S
 
     def rest(_frame: FrameType, _event: str, _argument: object) -> None:
         nonlocal end
@@ -61,7 +57,7 @@ def run_yielding(work: Callable[[], _Value], is_busy: Callable[[], bool], pace: 
             if is_busy():
                 time.sleep(pace.rest(now))
                 now = time.perf_counter()
-            end = now + pace.run_s
+            end = now + RUN_S
 
     sys.settrace(rest)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ from decoding.engine import (
     drawing,
     forward,
     generation,
+    mask_waits,
     model_states,
     prefill,
     prefixes,
@@ -69,6 +71,7 @@ class Ledger:
         self.fault = fault
         self.handed_out: list[Any] = []
         self.released: Counter[int] = Counter()
+        self.read: list[int] = []
 
     def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
         self.fault.strike("prefill")
@@ -81,6 +84,7 @@ class Ledger:
         self.fault.strike("extend")
         logits = self.inner.extend(states, token_ids, all_positions=all_positions)
         self.fault.strike("extend")
+        self.read += [token_id for ids in token_ids for token_id in ids]
         # What a model is given is its own.
         for ids in token_ids:
             ids.clear()
@@ -300,9 +304,48 @@ class StartingRun(ChunkedRun):
     ledger: ClassVar[type[Ledger]] = StartingLedger
 
 
+class LateMasks:
+    """Computes every other mask one step later than it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.waiting: list[tuple[Future[None], Callable[[], None]]] = []
+
+    def __call__(self, work: Callable[[], None]) -> Future[None]:
+        self.asked += 1
+        future: Future[None] = Future()
+        self.waiting.append((future, work))
+        if self.asked % 2:
+            self.run()
+        return future
+
+    def run(self) -> None:
+        while self.waiting:
+            future, work = self.waiting.pop()
+            work()
+            future.set_result(None)
+
+
+class WaitingRun(Run):
+    """The same with masks of which some come late."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.masks = LateMasks()
+        self.engine.compute_masks(self.masks)
+        self.most_waiting = 0
+
+    def step(self) -> None:
+        super().step()
+        self.most_waiting = max(self.most_waiting, self.engine.running - self.engine.drawing)
+        if self.engine.running > self.engine.drawing:
+            self.masks.run()
+
+
 EXPECTED = Run(Fault())()
 CHUNKED = ChunkedRun(Fault())()
 STARTING = StartingRun(Fault())()
+WAITING = WaitingRun(Fault())()
 CALLS = EXPECTED.model.fault.kinds
 
 
@@ -351,6 +394,13 @@ def test_an_interrupt_at_any_call_changes_no_token(kind: str) -> None:
         run = Run(Fault(place, KeyboardInterrupt()))()
         assert run.interrupts == 1
         check_unharmed(run)
+
+
+def test_late_masks_change_no_token_and_no_row_of_the_model() -> None:
+    check_unharmed(WAITING)
+    assert WAITING.most_waiting > 0
+    assert WAITING.masks.asked > 4
+    assert sorted(WAITING.model.read) == sorted(EXPECTED.model.read)
 
 
 def test_the_chunked_run_has_every_kind_of_call() -> None:
@@ -461,6 +511,7 @@ MODULES = (
     model_states,
     jumping,
     history,
+    mask_waits,
     prefixes,
 )
 FILES = {module.__file__ for module in MODULES}
@@ -535,13 +586,17 @@ def check_lines(stride: int, kind: type[Run]) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Run, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ChunkedRun, StartingRun))],
+    [
+        Run,
+        WaitingRun,
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ChunkedRun, StartingRun)),
+    ],
 )
 def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
     check_lines(amount(check=90, full=30), kind)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Run, ChunkedRun, StartingRun])
+@pytest.mark.parametrize("kind", [Run, WaitingRun, ChunkedRun, StartingRun])
 def test_an_interrupt_at_any_line_changes_no_token(kind: type[Run]) -> None:
     check_lines(1, kind)

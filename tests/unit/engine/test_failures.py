@@ -61,7 +61,7 @@ def test_a_step_that_fails_where_nothing_else_catches_it_ends_its_requests(
     lost = [engine.submit(Request([index], asked)) for index in (5, 6)]
     engine.step()
     with monkeypatch.context() as patched:
-        patched.setattr(MaskWaits, "exchange", lambda *_: 1 / 0)
+        patched.setattr(MaskWaits, "draw", lambda *_: 1 / 0)
         assert set(engine.step()) == set(lost)
     for generation in lost:
         with pytest.raises(RequestError, match="a step raised ZeroDivisionError"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -13,8 +12,15 @@ import numpy as np
 import pytest
 from hashed_models import MODEL, Counting
 
-from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
-from decoding.engine import mask_waits
+from decoding import (
+    Engine,
+    Generation,
+    GenerationParameters,
+    Grammar,
+    LanguageModel,
+    Request,
+    generate,
+)
 from decoding.engine.front import AsyncEngine
 from decoding.errors import CancelledError, RequestError
 from decoding.processors.grammar_mask import GrammarMask
@@ -58,6 +64,12 @@ def step_on(engine: Engine) -> None:
         engine.step()
 
 
+def counts_of(generation: Generation) -> list[int]:
+    """How many tokens each sequence of a request has written."""
+    details = generation.result().details
+    return [item.generated_tokens for item in (details, *details.best_of_sequences)]
+
+
 def test_a_sequence_whose_mask_is_late_delays_no_other_and_draws_the_same() -> None:
     engine, later = engine_that_waits()
     structured = engine.submit(Request("x", asked()))
@@ -75,22 +87,75 @@ def test_a_sequence_whose_mask_is_late_delays_no_other_and_draws_the_same() -> N
     assert not engine.busy
 
 
-def test_a_mask_that_comes_within_the_grace_is_waited_for_in_one_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def sleep(seconds: float) -> None:
-        raise AssertionError(f"slept for {seconds} s")
+def test_a_mask_that_comes_while_the_model_computes_is_in_time() -> None:
+    later = Later()
 
-    engine, later = engine_that_waits()
+    def forward(sequences: list[list[int]]) -> Any:
+        later.run()
+        return MODEL.forward(sequences)
+
+    engine = Engine(with_forward(forward))
+    engine.compute_masks(later)
     structured = engine.submit(Request("x", asked()))
+    plain = engine.submit(Request("y", PLAIN))
+    steps = 0
+    while engine.busy:
+        engine.step()
+        steps += 1
+    assert steps == max(counts_of(structured) + counts_of(plain))
+    assert structured.result().generated_text == generate(MODEL, "x", asked()).generated_text
+
+
+def test_a_sequence_that_has_waited_is_not_computed_again() -> None:
+    calls: list[int] = []
+
+    class Counted(Counting):
+        def extend(self, states: Any, token_ids: Any, *, all_positions: bool = False) -> Any:
+            calls.append(sum(map(len, token_ids)))
+            return super().extend(states, token_ids, all_positions=all_positions)
+
+        def rollback(self, state: Any, count: int) -> None:
+            raise AssertionError("rolled back")
+
+    forward = Counted()
+    engine, later = engine_that_waits(with_forward(forward))
+    structured = engine.submit(Request("x", asked(best_of=2)))
+    plain = engine.submit(Request("y", PLAIN))
+    while engine.busy:
+        for _ in range(3):
+            engine.step()
+        later.run()
+    drawn = counts_of(structured) + counts_of(plain)
+    assert sum(calls) == sum(drawn) - len(drawn)  # the first tokens are of the prefill
+    assert structured.result() == generate(MODEL, "x", asked(best_of=2))
+    assert not forward.live
+
+
+def test_sequences_that_wait_do_not_hold_the_logits_of_others() -> None:
+    engine, later = engine_that_waits()
+    engine.submit(Request("x", asked()))
+    engine.submit(Request("y", PLAIN))
     engine.step()
-    monkeypatch.setattr(mask_waits, "GRACE_S", 30.0)
-    monkeypatch.setattr(time, "sleep", sleep)
-    timer = threading.Timer(0.05, later.run)
-    timer.start()
     engine.step()
-    timer.join()
-    assert len(structured.sequences[0].samples) == 2
+    [waiting] = engine._mask_waits._waiting.values()
+    assert waiting is not None
+    assert waiting.logits.shape[0] == 1
+    assert waiting.logits.base is None or waiting.logits.base.size == waiting.logits.size
+    later.run()
+
+
+def test_threads_rest_for_sequences_without_a_grammar_only() -> None:
+    engine, later = engine_that_waits()
+    engine.submit(Request("x", asked()))
+    engine.step()
+    assert (engine.running, engine.drawing_freely) == (1, 0)
+    engine.submit(Request("y", PLAIN))
+    engine.step()
+    assert (engine.running, engine.drawing_freely) == (2, 1)
+    while engine.busy:
+        engine.step()
+        later.run()
+    assert (engine.running, engine.drawing_freely) == (0, 0)
 
 
 def test_sequences_of_one_request_rest_each_for_itself() -> None:
