@@ -73,14 +73,13 @@ def choice(options: Iterable[Expression]) -> Expression:
     ranges: list[tuple[int, int]] = []
     words: set[str] = set()
     others: dict[Expression, None] = {}
-    for option in options:
-        for item in option.options if isinstance(option, Choice) else (option,):
-            if isinstance(item, Characters):
-                ranges.extend(item.ranges)
-            elif isinstance(item, Words):
-                words.update(item.words)
-            else:
-                others[item] = None
+    for item in _flattened(options):
+        if isinstance(item, Characters):
+            ranges.extend(item.ranges)
+        elif isinstance(item, Words):
+            words.update(item.words)
+        else:
+            others[item] = None
     if ranges and all(len(word) == 1 for word in words):
         ranges.extend((ord(word), ord(word)) for word in words)
         words = set()
@@ -90,6 +89,11 @@ def choice(options: Iterable[Expression]) -> Expression:
     if ranges:
         found.insert(0, Characters(codepoints.union(ranges)))
     return found[0] if len(found) == 1 else Choice(tuple(found))
+
+
+def _flattened(options: Iterable[Expression]) -> Iterator[Expression]:
+    for option in options:
+        yield from option.options if isinstance(option, Choice) else (option,)
 
 
 def repeat(body: Expression, minimum: int, maximum: int | None) -> Expression:

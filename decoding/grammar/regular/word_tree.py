@@ -35,31 +35,40 @@ class WordTree:
 def word_tree(words: Iterable[str]) -> WordTree:
     """Return the prefix tree of some words; a symbol is the code point of a character."""
     distinct = sorted(set(words))
-    rows: list[int] = []
-    ends: list[int] = []
-    path = [0]  # the nodes on the way to the last word
-    previous = ""
-    nodes = 0
-    for index, word in enumerate(distinct):
-        shared = _shared(previous, word)
-        node = path[shared]
-        del path[shared + 1 :]
-        inner = index + 1 < len(distinct) and distinct[index + 1].startswith(word)
-        length = len(word)
-        for depth in range(shared, length):
-            symbol = ord(word[depth])
-            target = -1
-            if inner or depth + 1 < length:
-                nodes += 1
-                target = nodes
-            rows += (node, symbol, symbol, target)
-            path.append(target)
-            node = target
-        if inner and word:
-            ends.append(node)
-        previous = word
     empty = bool(distinct) and not distinct[0]
-    return arranged(nodes, np.array(rows, np.int32).reshape(-1, 4), ends, empty=empty)
+    following = distinct[empty:]
+    # The way to the last word in parts: from which depth on its nodes follow one another, and the
+    # first of these.
+    path = [(0, 0)]
+    tails: list[str] = []
+    parents: list[int] = []
+    firsts: list[int] = []
+    inner: list[bool] = []
+    nodes = 0
+    for word, last, after in zip(following, ["", *following], [*following[1:], ""], strict=False):
+        shared = _shared(last, word)
+        while path[-1][0] > shared:
+            path.pop()
+        depth, node = path[-1]
+        tails.append(word[shared:])
+        parents.append(node + shared - depth)
+        firsts.append(nodes + 1)
+        inner.append(after.startswith(word))
+        path.append((shared + 1, nodes + 1))
+        nodes += len(word) - shared - (not inner[-1])
+    symbols = np.frombuffer("".join(tails).encode("utf-32-le", "surrogatepass"), np.uint32)
+    counts = np.fromiter(map(len, tails), np.int64, len(tails))
+    stops = counts.cumsum()
+    edges = np.empty((len(symbols), 4), np.int32)
+    edges[:, 1] = edges[:, 2] = symbols
+    # Each edge leads to a node of its own, and the next one of its word begins there.
+    edges[:, 3] = np.arange(len(symbols)) + np.repeat(firsts - stops + counts, counts)
+    edges[:, 0] = edges[:, 3] - 1
+    edges[stops - counts, 0] = parents
+    goes_on = np.array(inner, np.bool_)
+    ends = edges[stops[goes_on] - 1, 3].tolist()
+    edges[stops[~goes_on] - 1, 3] = -1
+    return arranged(nodes, edges, ends, empty=empty)
 
 
 def arranged(nodes: int, edges: NDArray[np.int32], ends: list[int], *, empty: bool) -> WordTree:
@@ -91,7 +100,12 @@ def respelled(tree: WordTree, spellings: dict[int, Spelled]) -> WordTree:
 
 
 def _shared(left: str, right: str) -> int:
-    for index, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return index
-    return min(len(left), len(right))
+    """The length of the longest common beginning."""
+    known, most = 0, min(len(left), len(right))
+    while known < most:
+        middle = (known + most + 1) // 2
+        if left[known:middle] == right[known:middle]:
+            known = middle
+        else:
+            most = middle - 1
+    return known

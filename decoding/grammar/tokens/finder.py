@@ -25,10 +25,19 @@ class TokenFinder:
         if found is None:
             spelled = self.table.spelled
             # Few tokens hold the byte that ends a tag, and every search for a tag asks for these.
-            among = range(len(spelled)) if len(needle) == 1 else self.holding(needle[-1:])
-            found = tuple(item for item in among if needle in spelled[item])
+            if len(needle) == 1:
+                found = self._holding_byte(needle[0])
+            else:
+                among = self.holding(needle[-1:])
+                found = tuple(item for item in among if needle in spelled[item])
             self._holding[needle] = found
         return found
+
+    def _holding_byte(self, byte: int) -> tuple[int, ...]:
+        spelled = self.table.spelled
+        ends = np.cumsum(np.fromiter(map(len, spelled), np.int64, len(spelled)))
+        places = np.flatnonzero(np.frombuffer(b"".join(spelled), np.uint8) == byte)
+        return tuple(np.unique(np.searchsorted(ends, places, "right")).tolist())
 
     def special(self, text: bytes) -> tuple[int, ...]:
         """The special tokens that are shown as some bytes; ends are none of them."""
