@@ -50,13 +50,21 @@ tuples_of_top: Callable[[Any], Iterator[tuple[Any, ...]]] = struct.Struct("=qdd"
 class StepResult(NamedTuple):
     """The results of a decoding step for a batch: arrays with an entry a row.
 
-    A kernel may reuse both arrays: they are valid until it is called again.
+    A kernel may reuse the arrays: they are valid until it is called again.
     """
 
     rows: NDArray[Any]
     """`(batch,)` of `ROW`."""
     top: NDArray[Any]
     """Of `TOP`: row r's are `top_count` from `top_start` on, most likely first, then by id."""
+    statuses: NDArray[np.int64]
+    token_ids: NDArray[np.int64]
+    """These two columns of `rows`."""
+
+    @classmethod
+    def of(cls, rows: NDArray[Any], top: NDArray[Any]) -> StepResult:
+        """The results in arrays of `ROW` and of `TOP`."""
+        return cls(rows, top, rows["status"], rows["token_id"])
 
 
 def hide_raw(result: StepResult, asked: NDArray[np.bool_] | bool) -> None:

@@ -31,7 +31,7 @@ from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
 from decoding.sampling.backends import Execution, OpenKernels, fastest, named, on_host
 from decoding.sampling.dynamic_program import SharedRows
-from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
+from decoding.sampling.rows import BatchRow, ReadyRows, Steady, outcome_error
 from decoding.sampling.samples import (
     Alternative,
     Processed,
@@ -195,10 +195,9 @@ class BatchSampler:
                 "draw", "the pipeline has a Feedback; call the sampler instead"
             )
         result, failed, ready = self._step(logits, history, None, {}, describe=False)
-        rows = result.rows
-        drawn: list[int | DecodingError] = rows["token_id"].tolist()
-        if any(rows["status"].tolist()):
-            for index, row in enumerate(rows.tolist()):
+        drawn: list[int | DecodingError] = result.token_ids.tolist()
+        if any(result.statuses.tolist()):
+            for index, row in enumerate(result.rows.tolist()):
                 if row[0] != OK:
                     drawn[index] = self._error(index, row, history)
         self._ready = ready
@@ -270,6 +269,15 @@ class BatchSampler:
         """
         raw = as_rows(logits)
         ready = self._take_ready(raw, history, states)
+        token_ids, lengths = history.token_ids, history.lengths
+        prompt_lengths = history.prompt_lengths
+        steady = ready.steady
+        if steady is not None and steady.dtype is raw.dtype:
+            self._execution, bitmasks = steady.execution, steady.bitmasks
+            result = steady.kernel.step(
+                raw, raw, bitmasks, token_ids, lengths, prompt_lengths, describe=describe
+            )
+            return result, {}, ready
         failed, edited = ready.misfits, raw
         if ready.repairs or ready.stages:
             raw = edited = self._repaired(logits_of(raw), history, ready)
@@ -280,15 +288,11 @@ class BatchSampler:
         self._execution = ready.kernels.execution(backend)
         bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         result = kernel.step(
-            edited,
-            raw,
-            bitmasks,
-            history.token_ids,
-            history.lengths,
-            history.prompt_lengths,
-            describe=describe,
+            edited, raw, bitmasks, token_ids, lengths, prompt_lengths, describe=describe
         )
-        if describe and backend is not Backend.NUMBA:
+        if backend is Backend.NUMBA and raw.dtype in self._settled and ready.is_fixed:
+            ready.steady = Steady(raw.dtype, kernel, bitmasks, self._execution)
+        elif describe and backend is not Backend.NUMBA:
             hide_raw(result, ready.batch.raw)
         return result, {**maskless, **failed} if maskless else failed, ready
 
@@ -299,7 +303,7 @@ class BatchSampler:
         batch, width = raw.shape
         if not isinstance(history, History):
             raise ParameterError("history", history, "a History")
-        if not batch == len(history) == len(self._rows):
+        if not batch == len(history.lengths) == len(self._rows):
             expected = f"{len(self._rows)} rows, one a sampler"
             raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
         if states is not None and (not isinstance(states, Sequence) or len(states) != batch):

@@ -164,6 +164,11 @@ class RowPrograms:
             if (slot := int(self.program.slots[runs[number].first + index])) >= 0
         ]
 
+    @property
+    def changes(self) -> bool:
+        """Whether a processor changes its instruction or its bitmask at every step."""
+        return bool(self._dynamic or self._masks)
+
     def bitmasks(
         self, history: History, width: int, first_row: int = 0
     ) -> tuple[NDArray[np.int32], Failures]:

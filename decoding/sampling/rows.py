@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,12 @@ from decoding.errors import (
     shown,
 )
 from decoding.history import History
-from decoding.kernels.backends import Backend
+from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS
 from decoding.pipeline import Fused, Pipeline, Segment
 from decoding.processors.nan_policy import NaNPolicy
-from decoding.sampling.backends import OpenKernels
+from decoding.sampling.backends import Execution, OpenKernels
 from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.samples import Sampler, States
 from decoding.sampling.stages import Stages
@@ -61,12 +61,24 @@ class BatchRow:
         )
 
 
+class Steady(NamedTuple):
+    """What a step takes where it differs from the last one in the logits and the history alone.
+
+    dtype: of the logits for which this holds.
+    """
+
+    dtype: np.dtype[Any]
+    kernel: Kernel
+    bitmasks: NDArray[np.int32]
+    execution: Execution
+
+
 class ReadyRows:
     """Values that a step needs of a batch's rows, computed once from their samplers.
 
     rows: for which it was worked out. has_feedbacks: whether a row has a state that each drawn
     token updates. stages, repairs: of the rows that have them. misfits: the errors of rows that
-    logits of `width` do not suit.
+    logits of `width` do not suit. steady: what the next step takes too, where that is known.
     """
 
     def __init__(self, backend: Backend | None, kernels: OpenKernels) -> None:
@@ -120,6 +132,7 @@ class ReadyRows:
         self.has_feedbacks = any(rows[index].start for index in self.stages)
         self.width = 0
         self.rows = rows
+        self.steady: Steady | None = None
 
     def fit(self, width: int) -> None:
         """Find the rows whose logit biases name a token beyond the width of the logits."""
@@ -130,6 +143,12 @@ class ReadyRows:
             if item.widest_bias >= width
         }
         self.width = width
+        self.steady = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no step changes anything of the batch but its logits and its history."""
+        return not (self.stages or self.repairs or self.misfits or self.programs.changes)
 
     def batch_for(self, history: History) -> Batch:
         """The batch with the program of this step; the same object if nothing changed."""

@@ -33,6 +33,7 @@ COMPACT_LIMIT = 16_384
 _INT32, _INT64, _BYTE = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
 
 _memory = threading.local()
+_NO_MEMORY = -1, np.zeros(0, np.int64), ()
 
 
 class CompiledKernel:
@@ -50,11 +51,13 @@ class CompiledKernel:
         # Room for more rows and more of their likeliest tokens than there are.
         self._plans, self._outcomes = np.zeros(0, PLAN), np.zeros(0, ROW)
         self._top = np.zeros(0, TOP)
-        self._result = StepResult(self._outcomes, self._top)
+        self._result = StepResult.of(self._outcomes, self._top)
         self._instructions, self._sparse = flatten(nothing)
-        self._call = np.zeros(15, np.int64)
+        self._call = np.zeros(20, np.int64)
         self._call[4] = compact_limit
         self._head: tuple[Any, ...] | None = None
+        self._bitmasks: NDArray[np.int32] | None = None
+        self._turns = np.zeros(3, np.int64)
         self.regrouped(batch, threads)
 
     def step(
@@ -69,9 +72,9 @@ class CompiledKernel:
         describe: bool,
     ) -> StepResult:
         """Draw one token a row."""
-        history = (token_ids, lengths, prompt_lengths)
         asked = DESCRIBE if describe else DRAW
-        if self._run(logits, raw_logits, bitmasks, history, asked):
+        if self._run(logits, raw_logits, bitmasks, token_ids, lengths, prompt_lengths, asked):
+            history = (token_ids, lengths, prompt_lengths)
             self._leave_to_numpy(logits, raw_logits, bitmasks, history, describe=describe)
         return self._result
 
@@ -86,7 +89,8 @@ class CompiledKernel:
         """Run the program alone."""
         edited = np.empty(logits.shape)
         history = (token_ids, lengths, prompt_lengths)
-        if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
+        self._call[18] = _address(edited)
+        if self._run(logits, logits, bitmasks, *history, EDIT):
             return self._by_numpy().edit(logits, bitmasks, *history)
         outcomes = self._outcomes[: len(logits)]
         is_empty = outcomes["status"] == EMPTY_SUPPORT
@@ -99,6 +103,7 @@ class CompiledKernel:
         if batch.seeds is not last.seeds or self._beside < 0:
             self._take_rows(batch)
             self._beside = max(1, min(len(batch.seeds), threads)) - 1
+            self._call[19] = self._beside + 1
         program, before = batch.program, last.program
         if program is before:
             return self
@@ -138,7 +143,7 @@ class CompiledKernel:
             self._top = np.zeros(max(described, 2 * len(self._top)), TOP)
             self._call[12:14] = _address(self._top), len(self._top)
         self._call[10] = size
-        self._result = StepResult(self._outcomes[:size], self._top)
+        self._result = StepResult.of(self._outcomes[:size], self._top)
 
     def _by_numpy(self) -> VectorKernel:
         return VectorKernel(self._batch)
@@ -148,33 +153,50 @@ class CompiledKernel:
         logits: NDArray[Any],
         raw_logits: NDArray[Any],
         bitmasks: NDArray[np.int32],
-        history: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+        token_ids: NDArray[Any],
+        lengths: NDArray[Any],
+        prompt_lengths: NDArray[Any],
         asked: int,
-        out: NDArray[Any] | None = None,
     ) -> int:
         """Run the compiled step over the rows; return how many of them it left."""
-        edited = logits is not raw_logits
-        rows, stride = _flat(logits)
-        raw_rows = rows
+        edited, width = logits is not raw_logits, logits.shape[1]
         if edited:
+            rows, stride = _flat(logits)
             raw_rows, raw_stride = _flat(raw_logits)
             if raw_stride != stride:
                 rows, stride = _flat(np.ascontiguousarray(logits))
                 raw_rows, _ = _flat(np.ascontiguousarray(raw_logits))
-        width = logits.shape[1]
-        head = (stride, width, edited, asked, logits.dtype.char)
+        elif logits.flags.carray:  # as `_flat` does, in less time
+            rows = raw_rows = logits.view(_BYTE)
+            stride = width * logits.itemsize
+        else:
+            rows, stride = _flat(logits)
+            raw_rows = rows
+        head = (stride, width, edited, asked, logits.dtype)
         if head != self._head:
             self._head, self._call[:4] = head, head[:4]
             self._call[14] = format_of(logits.dtype)
-        arguments = (rows, raw_rows, bitmasks, *_plain_history(*history), self._call)
-        out_address = 0 if out is None else _address(out)
-        # Not used again: a thread that begins late finds that no row is left.
-        turns = np.zeros(4, np.int64)
-        turns[3] = len(logits)
+        if bitmasks is not self._bitmasks:
+            # A copy is not this object next time either: what it copies may have changed.
+            self._bitmasks = _plain(bitmasks, _INT32)
+            self._call[15:18] = _address(self._bitmasks), *bitmasks.shape
+        if not (
+            token_ids.dtype is _INT32
+            and lengths.dtype is _INT64
+            and prompt_lengths.dtype is _INT64
+            and token_ids.flags.carray
+            and lengths.flags.carray
+            and prompt_lengths.flags.carray
+        ):
+            token_ids = _plain(token_ids, _INT32)
+            lengths, prompt_lengths = _plain(lengths, _INT64), _plain(prompt_lengths, _INT64)
+        arguments = (rows, raw_rows, token_ids, lengths, prompt_lengths, self._call)
         if self._beside == 0:
-            step_rows(*arguments, _memory_for(width), out_address, turns)
-            return turns.item(2)
-        work = partial(_run, arguments, width, out_address, turns)
+            left: int = step_rows(*arguments, _memory_for(width), self._turns)
+            return left
+        # Not used again: a thread that begins late finds that no row is left.
+        turns = np.zeros(3, np.int64)
+        work = partial(_run, arguments, width, turns)
         workers = self._threads()
         others = [workers.submit(work) for _ in range(self._beside)]
         work()
@@ -223,26 +245,9 @@ class CompiledKernel:
             hide_raw(self._result, self._batch.raw)
 
 
-def _run(
-    arguments: tuple[Any, ...], width: int, out_address: int, turns: NDArray[np.int64]
-) -> None:
+def _run(arguments: tuple[Any, ...], width: int, turns: NDArray[np.int64]) -> None:
     """Run rows with the memory of the thread that runs them."""
-    step_rows(*arguments, _memory_for(width), out_address, turns)
-
-
-def _plain_history(
-    token_ids: NDArray[Any], lengths: NDArray[Any], prompt_lengths: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    if (
-        token_ids.dtype is _INT32
-        and lengths.dtype is _INT64
-        and prompt_lengths.dtype is _INT64
-        and token_ids.flags.carray
-        and lengths.flags.carray
-        and prompt_lengths.flags.carray
-    ):
-        return token_ids, lengths, prompt_lengths
-    return _plain(token_ids, _INT32), _plain(lengths, _INT64), _plain(prompt_lengths, _INT64)
+    step_rows(*arguments, _memory_for(width), turns)
 
 
 def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -253,12 +258,12 @@ def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _memory_for(width: int) -> NDArray[np.int64]:
-    if getattr(_memory, "width", None) != width:
-        _memory.arrays = allocate(width)
-        _memory.addresses = addresses(_memory.arrays)
-        _memory.width = width
-    places: NDArray[np.int64] = _memory.addresses
-    return places
+    """The addresses of the calling thread's memory, for rows of a width."""
+    known: tuple[int, NDArray[np.int64], object] = getattr(_memory, "known", _NO_MEMORY)
+    if known[0] != width:
+        arrays = allocate(width)
+        known = _memory.known = width, addresses(arrays), arrays
+    return known[1]
 
 
 def _flat(logits: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:

@@ -48,7 +48,7 @@ _LEAST, _MOST = 0.5, 2.0
 the reference of a `Survey` may be 40 below the largest logit; at higher ones the least weight, that
 of tokens that are removed, is not nothing."""
 
-_NEXT, _DONE, _LEFT, _SIZE = range(4)
+_NEXT, _DONE, _LEFT = range(3)
 """Places of `turns`."""
 _WAITS = 10_000
 """So often the end of other threads' rows is waited for, some 100 µs."""
@@ -158,26 +158,25 @@ def _note_sums(found: Any, temperature: Any, state: Any) -> Any:
 def step_rows(
     logits: Any,
     raw_logits: Any,
-    bitmasks: Any,
     token_ids: Any,
     lengths: Any,
     prompt_lengths: Any,
     call: Any,
     scratch: Any,
-    out_address: Any,
     turns: Any,
 ) -> Any:
     """Check the rows of a batch that no thread has taken, run their programs; draw or write them.
 
-    turns: int64, shared by the threads of a call: which row comes next, how many are done, how many
-    are left to NumPy, and how many there are. Returns when no row is left to take and, as a rule,
-    all are done.
+    turns: int64, shared by the threads of a call, 0 when it begins: which row comes next, how many
+    are done, and how many are left to NumPy. Returns that when no row is left to take and, as a
+    rule, all are done. Where there is one thread, `turns` is 0 again at the end.
 
     logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows
     are others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
-    leaves to `out_address`, as float64; the most candidates; then address and length of the
-    instructions and their sparse operands, of plans and outcomes, and of the likeliest tokens; the
-    format of the rows. scratch: of `memory.addresses`.
+    leaves; the most candidates; then address and length of the instructions and their sparse
+    operands, of plans and outcomes, and of the likeliest tokens; the format of the rows; the
+    address of bitmasks, how many there are and their words; where `EDIT` writes, as float64; how
+    many threads there are. scratch: of `memory.addresses`.
     """
     # By address: arrays that Python owns are counted at every use of a part of them.
     stride, width, edited, asked, limit = call[0], call[1], call[2] != 0, call[3], call[4]
@@ -187,13 +186,13 @@ def step_rows(
     plans = carray(as_pointer(call[9]), (call[10],), PLAN)
     outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
     top = carray(as_pointer(call[12]), (call[13],), TOP)
-    masks = carray(as_pointer(np.int64(bitmasks.ctypes.data)), bitmasks.shape, np.int32)
+    masks = carray(as_pointer(call[15]), (call[16], call[17]), np.int32)
     tokens = carray(as_pointer(np.int64(token_ids.ctypes.data)), token_ids.shape, np.int32)
     doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
     integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
     shadow = carray(as_pointer(scratch[2]), (scratch[5],), np.float64)
-    size = turns[_SIZE]
-    out = carray(as_pointer(out_address), (size * width,), np.float64)
+    size = call[10]
+    out = carray(as_pointer(call[18]), (size * width,), np.float64)
     memory = Memory(doubles, integers, masks)
     state = carray(as_pointer(scratch[3]), (1,), STATE)[0]
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
@@ -236,3 +235,7 @@ def step_rows(
     waits = 0
     while waits < _WAITS and add_shared(turns, _DONE, 0) < size:
         waits += 1
+    left = turns[_LEFT]
+    if call[19] == 1:
+        turns[:] = 0
+    return left

@@ -81,7 +81,7 @@ class TritonKernel:
         for row in np.flatnonzero(rows["status"] == EMPTY_SUPPORT):
             rows[row]["fault_position"] = self._culprit(int(row), given[row], bitmasks, *history)
         rows["top_start"] = np.cumsum(rows["top_count"]) - rows["top_count"]
-        return StepResult(rows, np.concatenate([np.zeros(0, TOP), *tops]))
+        return StepResult.of(rows, np.concatenate([np.zeros(0, TOP), *tops]))
 
     def edit(
         self,

@@ -62,7 +62,7 @@ class TensorKernel:
             ]
             again = _collect(groups, tables, rows, tops)
             groups, capacity = groups_of(batch, again, given.device, _reach(given)), None
-        return StepResult(rows, np.concatenate(tops))
+        return StepResult.of(rows, np.concatenate(tops))
 
     def edit(
         self,

@@ -64,7 +64,7 @@ class VectorKernel:
             )
             rows[row]["top_start"], rows[row]["top_count"] = start, len(tops[-1])
             start += len(tops[-1])
-        return StepResult(rows, np.concatenate(tops))
+        return StepResult.of(rows, np.concatenate(tops))
 
     def regrouped(self, batch: Batch, threads: int = 1) -> VectorKernel:
         """Make this backend's kernel for another batch; see `Kernel.regrouped`."""
