@@ -28,7 +28,7 @@ from decoding.history import History, checked_row
 from decoding.kernels.backends import Backend
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult, hide_raw
 from decoding.kernels.vector.dense import narrow
-from decoding.logits import as_rows, logits_of
+from decoding.logits import LastView, as_rows, logits_of
 from decoding.sampling.backends import Execution, OpenKernels, fastest, named, on_host
 from decoding.sampling.dynamic_program import SharedRows
 from decoding.sampling.rows import BatchRow, ReadyRows, Steady, outcome_error
@@ -91,6 +91,7 @@ class BatchSampler:
         # By dtype, the backend than which nothing faster can become ready.
         self._settled: dict[Any, Backend] = {}
         self._execution: Execution | None = None
+        self._last_view = LastView()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -267,7 +268,7 @@ class BatchSampler:
         What feedbacks did goes into `steered`, by row. The caller puts back what the step worked
         with, last, when the results are read: a kernel overwrites them.
         """
-        raw = as_rows(logits)
+        raw = as_rows(logits) if type(logits) is np.ndarray else self._last_view.of(logits)
         ready = self._take_ready(raw, history, states)
         token_ids, lengths = history.token_ids, history.lengths
         prompt_lengths = history.prompt_lengths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from decoding.errors import ShapeError
 from decoding.history import History
 from decoding.kernels.backends import Backend
-from decoding.logits import as_logits, as_rows
+from decoding.logits import LastView, as_logits, as_rows
 from decoding.pipeline import chain
 from decoding.processors import Mirostat2, NaNPolicy, RepetitionPenalty, TopP
 from decoding.sampling.batch import BatchSampler, Sampler
@@ -147,3 +148,69 @@ def test_processors_take_tensors_whatever_hangs_on_them() -> None:
     assert np.array_equal(edited.numpy(), TopP(0.5)(-ROWS, History.empty(len(ROWS))))
     with pytest.raises(ShapeError, match=r"a tensor of layout torch\.sparse_coo"):
         TopP(0.5)(torch.tensor(ROWS).to_sparse(), History.empty(len(ROWS)))
+
+
+def tensors_in_one_place(torch: Any) -> list[Any]:
+    """Different tensors whose numbers begin at the same address."""
+    memory = torch.tensor(ROWS)
+    turned = torch.tensor(1j * ROWS.astype(np.complex64))
+    return [
+        memory,
+        memory[:2],
+        memory[:, :35],
+        memory.t(),
+        memory.view(torch.float64) if ROWS.shape[1] % 2 == 0 else memory,
+        memory.view(torch.bfloat16),
+        memory.view(torch.float16),
+        memory.detach().requires_grad_(),
+        turned.imag,
+        turned.conj().imag,
+    ]
+
+
+def test_a_tensor_where_the_last_one_lay_is_viewed_as_any_other() -> None:
+    torch = pytest.importorskip("torch")
+    for one in tensors_in_one_place(torch):
+        for other in tensors_in_one_place(torch):
+            last = LastView()
+            for given in (one, one, one, other, one, one, other, other, other):
+                rows = last.of(given)
+                wanted = as_rows(given.detach())
+                assert rows.dtype == wanted.dtype
+                assert rows.shape == wanted.shape
+                assert rows.tobytes() == wanted.tobytes()
+
+
+def test_a_view_shows_what_is_written_later_and_keeps_no_memory() -> None:
+    torch = pytest.importorskip("torch")
+    last, tensor = LastView(), torch.zeros(2, 3)
+    for number in range(4):
+        tensor.fill_(number)
+        assert (last.of(tensor) == number).all()
+    alive = weakref.ref(tensor.untyped_storage())
+    del tensor
+    assert alive() is None
+    wide = torch.ones(2, 300)
+    assert (last.of(wide) == 1).all()
+
+
+def test_what_has_no_memory_of_its_own_is_refused_as_ever() -> None:
+    torch = pytest.importorskip("torch")
+    last = LastView()
+    for _ in range(3):
+        for given in (torch.tensor(ROWS).to_sparse(), torch.empty(3, 70, device="meta"), "logits"):
+            with pytest.raises(ShapeError):
+                last.of(given)
+        assert np.array_equal(last.of(torch.tensor(ROWS)), ROWS)
+
+
+def test_a_batch_sampler_draws_from_tensors_in_one_place_as_from_others() -> None:
+    torch = pytest.importorskip("torch")
+    kept, tensor = BatchSampler([Sampler(seed=seed) for seed in range(3)]), torch.zeros(3, 70)
+    rng = np.random.default_rng(1)
+    for step in range(12):
+        given = tensor.view(torch.bfloat16) if step % 5 == 4 else tensor
+        given.copy_(torch.tensor(rng.standard_normal(tuple(given.shape))))
+        history = History.of([list(range(step))] * 3)
+        fresh = BatchSampler(kept.samplers)
+        assert kept.draw(given, history) == fresh.draw(given.clone(), history)
