@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import OCCURRENCES, SLOT
-from decoding.kernels.compiled.touched import enlist, read_touched
+from decoding.kernels.compiled.memory import OCCURRENCES, SLOT, TOUCHED_IDS
+from decoding.kernels.compiled.touched import read_touched
 from decoding.kernels.program import Part
 
 PROMPT, GENERATED = int(Part.PROMPT), int(Part.GENERATED)
@@ -33,18 +33,26 @@ def count_scope(item: Any, step: Any) -> Any:
 
     0 for the exempt. Tokens of a dense row that are in it are touched.
     """
-    counts, before = step.memory.integers[OCCURRENCES], step.state.count
+    state, memory = step.state, step.memory
+    counts, slot = memory.integers[OCCURRENCES], memory.integers[SLOT]
+    touched_ids, before, listed = memory.integers[TOUCHED_IDS], state.count, state.count
     start, stop = scope_of(item, step)
     for place in range(before):
         counts[place] = 0
     for index in range(start, stop):
         token_id = np.int64(step.history[index])
-        if 0 <= token_id < step.vocab:
-            place = enlist(step, token_id)
-            if place >= 0:
-                counts[place] += 1
+        if not 0 <= token_id < step.vocab:
+            continue
+        place = np.int64(slot[token_id]) - 1
+        if place >= 0:
+            counts[place] += 1
+        elif not state.compact:
+            # As `enlist` does; a number in memory that each token waits for takes longer.
+            touched_ids[listed], counts[listed] = token_id, 1
+            listed += 1
+            slot[token_id] = listed
+    state.count = listed
     read_touched(step, before)
-    slot = step.memory.integers[SLOT]
     for entry in range(item.sparse_start, item.sparse_stop):
         token_id = step.sparse[entry].token_id
         if token_id < step.vocab and slot[token_id] != 0:
