@@ -80,7 +80,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             counts[block] = 0.0
         if not block_max[block] >= floor:
             continue
-        if block <= 16 and is_hopeless(count, block * BLOCK, row, limit):
+        if block <= 64 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
         before, below = count, 0
         first = block * BLOCK

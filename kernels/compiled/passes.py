@@ -341,7 +341,9 @@ def is_hopeless(found: Any, looked_at: Any, row: Any, limit: Any) -> Any:
     """Whether so many of the first tokens qualify that all that do would be far above a limit."""
     if looked_at < 512:
         return False
-    if found * row.width > 4 * looked_at * limit:
+    # The more are looked at, the less the others may differ from them.
+    doubt = 4.0 if looked_at < 4096 else 1.5
+    if found * row.width > doubt * looked_at * limit:
         return True
     return 4 * found > 3 * looked_at and 3 * row.width > 4 * limit
 
