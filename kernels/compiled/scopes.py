@@ -43,9 +43,9 @@ def count_scope(item: Any, step: Any) -> Any:
         token_id = np.int64(step.history[index])
         if not 0 <= token_id < step.vocab:
             continue
-        place = np.int64(slot[token_id]) - 1
-        if place >= 0:
-            counts[place] += 1
+        known = np.int64(slot[token_id]) - 1
+        if known >= 0:
+            counts[known] += 1
         elif not state.compact:
             # As `enlist` does; a number in memory that each token waits for takes longer.
             touched_ids[listed], counts[listed] = token_id, 1

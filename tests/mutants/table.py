@@ -659,9 +659,37 @@ ENGINE = Group(
                 "requests of a failed step never end",
             ),
             (
-                "if arriving or failed or self._batch.over or self._mask_waits.over:",
-                "if failed or self._batch.over or self._mask_waits.over:",
+                "if arriving or back or failed or self._batch.over or waits.over:",
+                "if back or failed or self._batch.over or waits.over:",
                 "new requests never run",
+            ),
+            (
+                "if arriving or back or failed or self._batch.over or waits.over:",
+                "if arriving or failed or self._batch.over or waits.over:",
+                "a sequence that has waited for its mask never joins again",
+            ),
+        ),
+        *_in(
+            "decoding/engine/mask_waits.py",
+            (
+                "        batch.remove(set(late))\n",
+                "",
+                "a sequence without its mask is drawn all the same",
+            ),
+            (
+                "                draw_first([item], waiting.logits, arrivals)\n",
+                "                draw_first([item], -waiting.logits, arrivals)\n",
+                "a sequence that has waited draws from other logits",
+            ),
+            (
+                "            self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))\n            item.excess = 1\n",
+                "            self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))\n",
+                "a waiting sequence's state is said to hold one token less",
+            ),
+            (
+                "        for item, waiting in self._waiting.items():\n            if waiting is not None:\n                item.excess",
+                "        for item, waiting in ():\n            if waiting is not None:\n                item.excess",
+                "what a waiting sequence's state holds is not known after an interrupt",
             ),
         ),
         *_in(
