@@ -24,7 +24,8 @@ class RunningSequence:
     state: the model's memory of it.
     excess: how many tokens the state holds beyond all of the sequence's but the last: 0 between
         steps while it goes on. None where that is not known, and then the state is not used again.
-        A step does not write it for every token: it is worked out after an interrupt.
+        A step does not write it for every token: it is worked out after an interrupt. So is that of
+        a sequence which waits for its mask.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     ended: whether it needs no further token: the last one is written, or its generation has failed.
     """

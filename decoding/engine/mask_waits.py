@@ -100,7 +100,6 @@ class MaskWaits:
         # First in both places, then in one: an interrupt in between loses none.
         for item in late:
             self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))
-            item.excess = 1
         batch.remove(set(late))
         return rows_of(logits, [rows[item] for item in batch.sequences])
 
@@ -124,7 +123,6 @@ class MaskWaits:
             except Exception as error:  # out of memory, say
                 stop([item.generation], error)
                 arrivals.clear()
-            item.excess = waiting.length + 1 - len(item.token_ids)
             drawn.append(item)
         return drawn
 

@@ -663,12 +663,27 @@ ENGINE = Group(
                 "if back or failed or self._batch.over or waits.over:",
                 "new requests never run",
             ),
+        ),
+        *_in(
+            "decoding/engine/generation.py",
             (
-                "if arriving or back or failed or self._batch.over or waits.over:",
-                "if arriving or failed or self._batch.over or waits.over:",
-                "a sequence that has waited for its mask never joins again",
+                "        if not self.done:\n            self.timing.finish()\n            self.failure",
+                "        if True:\n            self.timing.finish()\n            self.failure",
+                "a finished request can be cancelled",
+            ),
+            (
+                "self.token_ids.append(token_id)",
+                "self.token_ids.insert(0, token_id)",
+                "the context is in the wrong order",
             ),
         ),
+    ),
+)
+
+WAITS = Group(
+    "waits",
+    ("tests/unit/engine/test_mask_waits.py", "tests/unit/engine/test_atomic.py"),
+    (
         *_in(
             "decoding/engine/mask_waits.py",
             (
@@ -682,27 +697,17 @@ ENGINE = Group(
                 "a sequence that has waited draws from other logits",
             ),
             (
-                "            self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))\n            item.excess = 1\n",
-                "            self._waiting[item] = Waiting(logits[[rows[item]]], len(item.token_ids))\n",
-                "a waiting sequence's state is said to hold one token less",
-            ),
-            (
                 "        for item, waiting in self._waiting.items():\n            if waiting is not None:\n                item.excess",
                 "        for item, waiting in ():\n            if waiting is not None:\n                item.excess",
                 "what a waiting sequence's state holds is not known after an interrupt",
             ),
         ),
         *_in(
-            "decoding/engine/generation.py",
+            "decoding/engine/loop.py",
             (
-                "        if not self.done:\n            self.timing.finish()\n            self.failure",
-                "        if True:\n            self.timing.finish()\n            self.failure",
-                "a finished request can be cancelled",
-            ),
-            (
-                "self.token_ids.append(token_id)",
-                "self.token_ids.insert(0, token_id)",
-                "the context is in the wrong order",
+                "newcomers += [item for item in back if not item.ended]",
+                "newcomers += []",
+                "a sequence that has waited for its mask never joins again",
             ),
         ),
     ),
@@ -996,6 +1001,7 @@ GROUPS = (
     TEXT,
     DETAILS,
     ENGINE,
+    WAITS,
     WIRE,
     WATERMARK,
     MASKS,
