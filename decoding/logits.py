@@ -51,24 +51,25 @@ class LastView:
     be read; and a model's logits lie where those of its last step lay, as a rule.
     """
 
-    __slots__ = ("_place", "_rows")
+    __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._place: tuple[Any, ...] | None = None
-        # Does not keep the tensor's memory: it is read only while a tensor lies there.
-        self._rows: NDArray[Any] | None = None
+        # Where the last tensor lay, and its rows, where two in turn lay there. These do not keep
+        # the tensor's memory: they are read only while a tensor lies there.
+        self._last: tuple[tuple[Any, ...] | None, NDArray[Any] | None] = (None, None)
 
     def of(self, tensor: Anything) -> Anything:
         """The rows of a tensor. Errors are those of `as_rows`."""
-        place, last = _place_of(tensor), self._place
+        place = _place_of(tensor)
+        last, known = self._last
         if place is None or place != last:
-            self._rows, self._place = None, place
+            self._last = place, None
             return as_rows(tensor)
-        if self._rows is not None:
-            return self._rows
+        if known is not None:
+            return known
         rows = as_rows(tensor)
         if rows.ctypes.data == place[0]:
-            self._rows = np.asarray(_Memory(rows))
+            self._last = place, np.asarray(_Memory(rows))
         return rows
 
 

@@ -255,9 +255,9 @@ class Engine:
         waits = self._mask_waits
         late = generations_of(waits.sequences)
         running = list(self._batch.sequences)
-        if not (running or self._queue.waiting):
-            waits.wait()
         shares = self._admit()
+        if not (running or shares):
+            waits.wait()
         arriving = [share.generation for share in shares]
         beside = self._beside(shares)
         apart = [share for share in shares if share not in beside]

@@ -281,7 +281,8 @@ class BatchSampler:
             return result, {}, ready
         failed, edited = ready.misfits, raw
         if ready.repairs or ready.stages:
-            raw = edited = self._repaired(logits_of(raw), history, ready)
+            # Not the last view: a processor may keep what it sees, which then keeps its memory.
+            raw = edited = self._repaired(logits_of(as_rows(logits)), history, ready)
         if ready.stages:
             edited, failed = self._run_stages(raw, history, states, steered, ready)
         backend = self._backend_for(raw)
@@ -355,8 +356,10 @@ class BatchSampler:
         """The batch after every segment but the last of each row's pipeline."""
         edited, failed = logits.copy(), dict(ready.misfits)
         for row, stages in ready.stages.items():
-            # A row that is not logits is reported by the kernel; no processor should see it.
-            if row in failed or not (logits[row] < np.inf).all():
+            # A row that is not logits, or has no token, is reported by the kernel; no processor
+            # should see it.
+            is_row = (logits[row] < np.inf).all() and (logits[row] > -np.inf).any()
+            if row in failed or not is_row:
                 continue
             own = self._rows[row].start if states is None else states[row]
             try:

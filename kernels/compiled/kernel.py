@@ -194,7 +194,8 @@ class CompiledKernel:
         if self._beside == 0:
             left: int = step_rows(*arguments, _memory_for(width), self._turns)
             return left
-        # Not used again: a thread that begins late finds that no row is left.
+        # Of this call alone: a thread that begins late finds that no row of it is left.
+        arguments = (*arguments[:-1], self._call.copy())
         turns = np.zeros(3, np.int64)
         work = partial(_run, arguments, width, turns)
         workers = self._threads()

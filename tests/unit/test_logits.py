@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decoding import logits as logits_module
 from decoding.errors import ShapeError
 from decoding.history import History
 from decoding.kernels.backends import Backend
@@ -214,3 +215,39 @@ def test_a_batch_sampler_draws_from_tensors_in_one_place_as_from_others() -> Non
         history = History.of([list(range(step))] * 3)
         fresh = BatchSampler(kept.samplers)
         assert kept.draw(given, history) == fresh.draw(given.clone(), history)
+
+
+def test_what_a_processor_keeps_of_a_tensor_keeps_its_memory() -> None:
+    torch = pytest.importorskip("torch")
+    kept: list[Any] = []
+
+    def keeping(logits: Any, _history: History) -> Any:
+        kept.append(logits)
+        return logits
+
+    sampler = BatchSampler([Sampler(chain(keeping))])
+    tensor = torch.ones(1, 1000)
+    for _ in range(4):
+        sampler(tensor, History.empty(1))
+    del tensor
+    others = [torch.full((1, 1000), -1.0) for _ in range(4)]
+    assert all((item == 1).all() for item in kept)
+    del others
+
+
+def test_two_threads_view_each_its_own_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    last, one, other = LastView(), torch.zeros(2, 8), torch.ones(2, 8)
+    last.of(one)
+    real = logits_module.as_rows
+
+    def interrupted(tensor: Any) -> Any:
+        rows = real(tensor)
+        monkeypatch.setattr(logits_module, "as_rows", real)
+        last.of(other)  # as another thread may
+        return rows
+
+    monkeypatch.setattr(logits_module, "as_rows", interrupted)
+    last.of(one)
+    assert (last.of(other) == 1).all()
+    assert (last.of(one) == 0).all()

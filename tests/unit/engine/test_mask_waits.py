@@ -144,6 +144,34 @@ def test_sequences_that_wait_do_not_hold_the_logits_of_others() -> None:
     later.run()
 
 
+def test_a_step_waits_where_all_sequences_do_though_a_request_is_in_the_queue() -> None:
+    engine = Engine(MODEL, max_batch_size=1)
+    asked_for: list[Future[None]] = []
+
+    def beside(work: Callable[[], None]) -> Future[None]:
+        future: Future[None] = Future()
+        asked_for.append(future)
+
+        def finish() -> None:
+            work()
+            future.set_result(None)
+
+        threading.Timer(0.2, finish).start()
+        return future
+
+    engine.compute_masks(beside)
+    engine.submit(Request("x", asked()))
+    engine.submit(Request("y", PLAIN))
+    engine.step()
+    steps = 0
+    while not asked_for[0].done():
+        engine.step()
+        steps += 1
+    assert 1 <= steps < 150  # each waits for 5 ms; one that does not takes 20 microseconds
+    while engine.busy:
+        engine.step()
+
+
 def test_threads_rest_for_sequences_without_a_grammar_only() -> None:
     engine, later = engine_that_waits()
     engine.submit(Request("x", asked()))

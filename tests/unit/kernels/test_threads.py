@@ -76,6 +76,35 @@ def test_a_thread_that_begins_late_finds_no_row(monkeypatch: pytest.MonkeyPatch)
         assert (arguments[-1][1:] == before[1:]).all()
 
 
+@pytest.mark.parametrize("rows", [1, 40])
+def test_a_thread_that_begins_late_finds_no_row_of_another_batch(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from decoding.kernels.compiled import kernel
+
+    calls: list[Any] = []
+    real = kernel._run
+
+    def noted(*arguments: Any) -> None:
+        calls.append(arguments)
+        real(*arguments)
+
+    monkeypatch.setattr(kernel, "_run", noted)
+    memory = np.random.default_rng(0).standard_normal((40, 500)).astype(np.float32)
+    batch = BatchSampler([Sampler(seed=seed) for seed in range(4)], backend="numba", threads=2)
+    batch(memory[:4], History.empty(4))
+    late = list(calls)
+    batch.remove_all([0] * 4)
+    for seed in range(rows):
+        batch.add(Sampler(seed=seed))
+    drawn = batch(memory[:rows], History.empty(rows))
+    for arguments in late:
+        before = arguments[-1].copy()
+        real(*arguments)  # when its own call is over, and another is
+        assert (arguments[-1][1:] == before[1:]).all()
+    assert drawn == batch(memory[:rows], History.empty(rows))
+
+
 @pytest.mark.parametrize("threads", [2, 3, 5, 64])
 def test_rows_are_the_same_over_any_number_of_threads(threads: int) -> None:
     logits = np.random.default_rng(1).standard_normal((23, 3_000)).astype(np.float32)

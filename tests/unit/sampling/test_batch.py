@@ -16,8 +16,9 @@ from decoding.errors import (
     ShapeError,
 )
 from decoding.history import History
+from decoding.kernels.backends import Backend
 from decoding.pipeline import chain
-from decoding.processors import LogitBias, NaNPolicy, Temperature, TopK, TopP
+from decoding.processors import LogitBias, MinP, NaNPolicy, Temperature, TopK, TopP
 from decoding.sampling.batch import BatchSampler, Sample, Sampler, sample
 
 ROW = np.log(np.array([[0.1, 0.4, 0.4, 0.1]], np.float32))
@@ -135,6 +136,24 @@ def test_a_processor_that_breaks_its_contract_ends_its_row(processor: Any, messa
         raise bad
     assert bad.row == 0
     assert isinstance(good, Sample)
+
+
+@pytest.mark.parametrize(
+    "backend", [Backend.NUMPY, pytest.param(Backend.NUMBA, marks=pytest.mark.kernels)]
+)
+def test_a_row_without_a_token_is_an_error_before_any_processor(backend: Backend) -> None:
+    def unchanged(logits: Any, _history: History) -> Any:
+        return logits
+
+    pipeline = chain(LogitBias({3: 3.0}), MinP(0.1), unchanged)
+    sampler = BatchSampler([Sampler(pipeline, seed=1)] * 2, backend=backend)
+    rows = np.zeros((2, 64), np.float32)
+    rows[1] = -np.inf
+    for _ in range(5):
+        drawn, empty = sampler(rows, History.empty(2))
+        assert isinstance(drawn, Sample)
+        assert isinstance(empty, EmptySupportError)
+        assert "the model allows none (row 1, step 0)" in str(empty)
 
 
 def test_a_processor_that_empties_the_row_is_named() -> None:
