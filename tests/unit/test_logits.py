@@ -222,7 +222,7 @@ def test_what_a_processor_keeps_of_a_tensor_keeps_its_memory() -> None:
     kept: list[Any] = []
 
     def keeping(logits: Any, _history: History) -> Any:
-        kept.append(logits)
+        kept[:] = [logits]
         return logits
 
     sampler = BatchSampler([Sampler(chain(keeping))])
