@@ -270,8 +270,9 @@ class Engine:
         newcomers += [item for item in back if not item.ended]
         if waiting := set(waits.sequences):
             running = [item for item in running if item.ended or item not in waiting]
+        drawn = [item.generation for item in (*running, *back)]
         failed = [item for item in late if item.done]
-        moved = dict.fromkeys([*expired, *generations_of([*running, *back]), *arriving, *failed])
+        moved = dict.fromkeys([*expired, *drawn, *arriving, *failed])
         if arriving or back or failed or self._batch.over or waits.over:
             self._keep(newcomers)
             for generation in moved:
