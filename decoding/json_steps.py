@@ -29,7 +29,7 @@ _scalar = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def loads(text: str, parse_constant: Callable[[str], object] | None = None) -> Anything:  # JSON
-    """The value of a JSON text: what `json.loads` returns, and raises.
+    """Parse a JSON text: returns and raises what `json.loads` does.
 
     Raises:
         RecursionError: it nests more than `DEEPEST` levels deep.

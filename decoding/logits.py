@@ -45,7 +45,7 @@ def as_rows(array: Rows, name: str = "logits") -> Anything:
 
 
 class LastView:
-    """Views tensors as `as_rows` does; one that lies where the last ones lay, without asking torch.
+    """Views tensors as NumPy arrays, as `as_rows` does; keeps the view of the last address.
 
     To hand a tensor's memory to NumPy takes torch two microseconds, as long as a small row takes to
     be read; and a model's logits lie where those of its last step lay, as a rule.
@@ -74,7 +74,7 @@ class LastView:
 
 
 def _place_of(tensor: Anything) -> tuple[Any, ...] | None:
-    """Where a tensor lies in the memory of the host, and how; None for other things."""
+    """A tensor's address on the host, its dtype, shape and strides; None for anything else."""
     torch = sys.modules.get("torch")
     if torch is None or type(tensor) is not torch.Tensor or not tensor.is_cpu or tensor.is_neg():
         return None
@@ -85,7 +85,7 @@ def _place_of(tensor: Anything) -> tuple[Any, ...] | None:
 
 
 class _Memory:
-    """Where an array's numbers lie, for NumPy."""
+    """The address, dtype and shape of an array for NumPy, without a reference to its memory."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.__array_interface__ = array.__array_interface__

@@ -59,11 +59,11 @@ class StepResult(NamedTuple):
     """Of `TOP`: row r's are `top_count` from `top_start` on, most likely first, then by id."""
     statuses: NDArray[np.int64]
     token_ids: NDArray[np.int64]
-    """These two columns of `rows`."""
+    """The columns `status` and `token_id` of `rows`."""
 
     @classmethod
     def of(cls, rows: NDArray[Any], top: NDArray[Any]) -> StepResult:
-        """The results in arrays of `ROW` and of `TOP`."""
+        """Make the results of a batch from arrays of `ROW` and `TOP`."""
         return cls(rows, top, rows["status"], rows["token_id"])
 
 

@@ -175,7 +175,7 @@ def draw_first(
 
 
 def write_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> Rows:
-    """Append forced tokens; return the rows of logits from which the next tokens are drawn.
+    """Append the tokens that grammars force; return the logits after each sequence's last token.
 
     logits: a row after every new token, `counts[i]` of them for the i-th sequence.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
-from decoding.engine.drawing import RunningBatch, draw, write_next
+from decoding.engine.drawing import RunningBatch, draw, draw_first, rows_of, write_next
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan
@@ -74,6 +74,25 @@ def draw_rows(
             draw(batch, rows)
     except Exception as error:  # out of memory, say
         stop(generations_of(sequences), error)
+
+
+def draw_apart(
+    sequences: Sequence[RunningSequence],
+    logits: Rows,
+    rows: Sequence[int],
+    arrivals: RunningBatch,
+) -> list[RunningSequence]:
+    """Draw the next token of sequences that are not in the batch yet; return those that go on.
+
+    rows: those of the logits from which they are drawn. arrivals: an empty batch, which is left
+    empty.
+    """
+    try:
+        return draw_first(sequences, rows_of(logits, rows), arrivals)
+    except Exception as error:  # out of memory, say
+        stop(generations_of(sequences), error)
+        arrivals.clear()
+        return []
 
 
 def restore(sequence: RunningSequence, memory: Memory) -> None:

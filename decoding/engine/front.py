@@ -319,7 +319,7 @@ class AsyncEngine:
         return self.engine.drawing > 0
 
     def _draws_freely(self) -> bool:
-        """Whether any request draws that waits for no mask."""
+        """Whether a sequence without a grammar runs, which the computation of masks may delay."""
         return self.engine.drawing_freely > 0
 
     def _command(self, command: Command) -> None:

@@ -135,7 +135,7 @@ class Engine:
 
     @property
     def drawing_freely(self) -> int:
-        """How many of the sequences that run have no grammar, so that none waits for a mask."""
+        """How many of the sequences that run have no grammar."""
         return self.running - self._mask_waits.followed
 
     @property
@@ -285,7 +285,10 @@ class Engine:
         return list(moved)
 
     def _call_beside(self, shares: Sequence[Share]) -> list[RunningSequence]:
-        """Prefill parts of prompts in one call with running sequences; returns those that start."""
+        """Run parts of prompts and running sequences through the model in one call.
+
+        Returns the sequences that start.
+        """
         waits, before = self._mask_waits, set(self._batch.sequences)
         started = prefill_beside(self._batch, shares, self._memory, self._arrivals, waits.set_aside)
         if started is None:

@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from decoding.engine.drawing import RunningBatch, draw_first, rows_of
-from decoding.engine.forward import stop
+from decoding.engine.drawing import RunningBatch, rows_of
+from decoding.engine.forward import draw_apart
 from decoding.engine.generation import RunningSequence
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.typing import Rows
@@ -28,7 +28,7 @@ _MOST_IDLE_S = 0.005
 
 
 class Waiting(NamedTuple):
-    """What a sequence needs to go on when its mask is ready.
+    """The logits with which a sequence has left the batch, and its length then.
 
     logits: one row. length: how many tokens it has, which the model's state holds all.
     """
@@ -53,7 +53,7 @@ class MaskWaits:
 
     @property
     def sequences(self) -> list[RunningSequence]:
-        """The sequences that wait."""
+        """The sequences that have left the batch until their grammar mask is computed."""
         return list(self._waiting)
 
     @property
@@ -104,7 +104,7 @@ class MaskWaits:
         return rows_of(logits, [rows[item] for item in batch.sequences])
 
     def wait(self) -> None:
-        """Wait for a short time until one of the masks is ready."""
+        """Wait, for 5 milliseconds at most, until a sequence that has left has its mask."""
         if self._waiting and not any(map(self._is_ready, self._waiting)):
             self._idle(self._waiting)
 
@@ -118,11 +118,7 @@ class MaskWaits:
         for item, waiting in self._waiting.items():
             if waiting is None or item.ended or not self._is_ready(item):
                 continue
-            try:
-                draw_first([item], waiting.logits, arrivals)
-            except Exception as error:  # out of memory, say
-                stop([item.generation], error)
-                arrivals.clear()
+            draw_apart([item], waiting.logits, [0], arrivals)
             drawn.append(item)
         return drawn
 

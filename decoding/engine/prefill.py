@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from decoding.engine.admission import Share
-from decoding.engine.drawing import RunningBatch, draw_first, rows_of
+from decoding.engine.drawing import RunningBatch, rows_of
 from decoding.engine.forward import (
     SetAside,
     call,
     checked_logits,
+    draw_apart,
     draw_rows,
     fail,
-    generations_of,
     other_width,
     stop,
 )
@@ -205,12 +205,7 @@ def _take_up(
         begun.append(generation)
         rows += [end - 1] * len(generation.sequences)
     sequences = [sequence for item in begun for sequence in item.sequences]
-    try:
-        return draw_first(sequences, rows_of(logits, rows), arrivals) if sequences else []
-    except Exception as error:
-        stop(generations_of(sequences), error)
-        arrivals.clear()
-        return []
+    return draw_apart(sequences, logits, rows, arrivals) if sequences else []
 
 
 def _taken_out(share: Share, memory: Memory) -> Prefilled:

@@ -81,17 +81,17 @@ def _not_unrolled(module: Any) -> Any:
 
 
 def plus(one: Vector, other: Vector) -> Vector:
-    """The sum, as a join of `fold`."""
+    """The sum of two vectors, by which `fold` joins totals."""
     return one + other
 
 
 def larger(one: Vector, other: Vector) -> Vector:
-    """The larger lanes, as a join of `fold`."""
+    """The larger of two vectors, lane by lane, by which `fold` joins totals."""
     return one.larger(other)
 
 
 def smaller(one: Vector, other: Vector) -> Vector:
-    """The smaller lanes, as a join of `fold`."""
+    """The smaller of two vectors, lane by lane, by which `fold` joins totals."""
     return one.compare("<", other).choose(one, other)
 
 

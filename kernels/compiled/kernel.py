@@ -13,7 +13,25 @@ from numpy.typing import NDArray
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY
 from decoding.kernels.compiled.formats import format_of
 from decoding.kernels.compiled.memory import addresses, allocate
-from decoding.kernels.compiled.records import PLAN, flatten, write_operands
+from decoding.kernels.compiled.records import (
+    ASKED,
+    BATCH,
+    BITMASK_WORDS,
+    BITMASKS,
+    ENTRY_COUNT,
+    FORMAT,
+    INSTRUCTIONS,
+    LIKELIEST,
+    LIKELIEST_COUNT,
+    MOST_LISTED,
+    OUT,
+    OUTCOMES,
+    PLAN,
+    PLANS,
+    THREADS,
+    flatten,
+    write_operands,
+)
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
 from decoding.kernels.compiled.threads import Workers
 from decoding.kernels.program import Batch, assemble
@@ -53,8 +71,8 @@ class CompiledKernel:
         self._top = np.zeros(0, TOP)
         self._result = StepResult.of(self._outcomes, self._top)
         self._instructions, self._sparse = flatten(nothing)
-        self._call = np.zeros(20, np.int64)
-        self._call[4] = compact_limit
+        self._call = np.zeros(THREADS + 1, np.int64)
+        self._call[MOST_LISTED] = compact_limit
         self._head: tuple[Any, ...] | None = None
         self._bitmasks: NDArray[np.int32] | None = None
         self._turns = np.zeros(3, np.int64)
@@ -89,7 +107,7 @@ class CompiledKernel:
         """Run the program alone."""
         edited = np.empty(logits.shape)
         history = (token_ids, lengths, prompt_lengths)
-        self._call[18] = _address(edited)
+        self._call[OUT] = _address(edited)
         if self._run(logits, logits, bitmasks, *history, EDIT):
             return self._by_numpy().edit(logits, bitmasks, *history)
         outcomes = self._outcomes[: len(logits)]
@@ -103,7 +121,7 @@ class CompiledKernel:
         if batch.seeds is not last.seeds or self._beside < 0:
             self._take_rows(batch)
             self._beside = max(1, min(len(batch.seeds), threads)) - 1
-            self._call[19] = self._beside + 1
+            self._call[THREADS] = self._beside + 1
         program, before = batch.program, last.program
         if program is before:
             return self
@@ -115,7 +133,7 @@ class CompiledKernel:
                 write_operands(self._instructions, program)
             return self
         self._instructions, self._sparse = flatten(program)
-        self._call[5:9] = (
+        self._call[INSTRUCTIONS : ENTRY_COUNT + 1] = (
             _address(self._instructions),
             len(self._instructions),
             _address(self._sparse),
@@ -129,7 +147,10 @@ class CompiledKernel:
         if size > len(self._plans):
             room = max(size, 2 * len(self._plans))
             self._plans, self._outcomes = np.zeros(room, PLAN), np.zeros(room, ROW)
-            self._call[9], self._call[11] = _address(self._plans), _address(self._outcomes)
+            self._call[PLANS], self._call[OUTCOMES] = (
+                _address(self._plans),
+                _address(self._outcomes),
+            )
         plans = self._plans[:size]
         plans["seed"], plans["greedy"], plans["top_n"] = batch.seeds, batch.greedy, batch.top_n
         plans["raw"] = batch.raw
@@ -141,8 +162,8 @@ class CompiledKernel:
             described = int(ends[-1])
         if described > len(self._top):
             self._top = np.zeros(max(described, 2 * len(self._top)), TOP)
-            self._call[12:14] = _address(self._top), len(self._top)
-        self._call[10] = size
+            self._call[LIKELIEST : LIKELIEST_COUNT + 1] = _address(self._top), len(self._top)
+        self._call[BATCH] = size
         self._result = StepResult.of(self._outcomes[:size], self._top)
 
     def _by_numpy(self) -> VectorKernel:
@@ -174,12 +195,12 @@ class CompiledKernel:
             raw_rows = rows
         head = (stride, width, edited, asked, logits.dtype)
         if head != self._head:
-            self._head, self._call[:4] = head, head[:4]
-            self._call[14] = format_of(logits.dtype)
+            self._head, self._call[: ASKED + 1] = head, head[:4]
+            self._call[FORMAT] = format_of(logits.dtype)
         if bitmasks is not self._bitmasks:
             # A copy is not this object next time either: what it copies may have changed.
             self._bitmasks = _plain(bitmasks, _INT32)
-            self._call[15:18] = _address(self._bitmasks), *bitmasks.shape
+            self._call[BITMASKS : BITMASK_WORDS + 1] = _address(self._bitmasks), *bitmasks.shape
         if not (
             token_ids.dtype is _INT32
             and lengths.dtype is _INT64
@@ -259,7 +280,7 @@ def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _memory_for(width: int) -> NDArray[np.int64]:
-    """The addresses of the calling thread's memory, for rows of a width."""
+    """The addresses of the calling thread's scratch arrays, for rows of `width` logits."""
     known: tuple[int, NDArray[np.int64], object] = getattr(_memory, "known", _NO_MEMORY)
     if known[0] != width:
         arrays = allocate(width)

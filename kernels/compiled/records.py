@@ -47,6 +47,20 @@ STATE = np.dtype([(name, kind) for kind, names in _NAMES.items() for name in nam
 """A row between two instructions; see `state`."""
 
 
+(
+    STRIDE, WIDTH, EDITED, ASKED, MOST_LISTED, INSTRUCTIONS, INSTRUCTION_COUNT, ENTRIES,
+    ENTRY_COUNT, PLANS, BATCH, OUTCOMES, LIKELIEST, LIKELIEST_COUNT, FORMAT, BITMASKS,
+    BITMASK_COUNT, BITMASK_WORDS, OUT, THREADS,
+) = range(20)  # fmt: skip
+"""Indices into the integers that a call of `step.step_rows` is given.
+
+STRIDE: bytes from row to row. EDITED: whether the raw rows are others. ASKED: see `step.DRAW`.
+MOST_LISTED: of candidates. BATCH: how many rows, plans and outcomes there are. LIKELIEST: the
+records of the likeliest tokens. FORMAT: of the logits. OUT: where edited logits go, as float64.
+What is in the plural, and OUT, are addresses.
+"""
+
+
 def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
     """Pack a program into instruction and sparse-operand records, at least one of each."""
     count = len(program.opcodes)

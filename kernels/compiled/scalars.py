@@ -68,7 +68,7 @@ def address_of(builder: Any, array: Array) -> list[Any]:
 
 @straight_line(types.int64, GIVEN, types.int64, types.int64)
 def add_shared(builder: Any, array: Array, place: Any, value: Any) -> list[Any]:
-    """Add to an integer that other threads change too; what it was before."""
+    """Atomically add to an integer that threads share; returns what it was before."""
     return [builder.atomic_rmw("add", array.address(place), value, "seq_cst")]
 
 

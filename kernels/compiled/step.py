@@ -30,7 +30,32 @@ from decoding.kernels.compiled.passes import (
     scan,
     survey,
 )
-from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE, STATE
+from decoding.kernels.compiled.records import (
+    ASKED,
+    BATCH,
+    BITMASK_COUNT,
+    BITMASK_WORDS,
+    BITMASKS,
+    EDITED,
+    ENTRIES,
+    ENTRY_COUNT,
+    FORMAT,
+    INSTRUCTION,
+    INSTRUCTION_COUNT,
+    INSTRUCTIONS,
+    LIKELIEST,
+    LIKELIEST_COUNT,
+    MOST_LISTED,
+    OUT,
+    OUTCOMES,
+    PLAN,
+    PLANS,
+    SPARSE,
+    STATE,
+    STRIDE,
+    THREADS,
+    WIDTH,
+)
 from decoding.kernels.compiled.rows import run
 from decoding.kernels.compiled.scalars import add_shared, as_pointer
 from decoding.kernels.compiled.state import DONE, EMPTIED, Step, begin
@@ -49,7 +74,7 @@ the reference of a `Survey` may be 40 below the largest logit; at higher ones th
 of tokens that are removed, is not nothing."""
 
 _NEXT, _DONE, _LEFT = range(3)
-"""Places of `turns`."""
+"""Indices into `turns`, the counters that the threads of a step share; see `step_rows`."""
 _WAITS = 10_000
 """So often the end of other threads' rows is waited for, some 100 µs."""
 _HUGE = 1e38
@@ -171,38 +196,35 @@ def step_rows(
     are done, and how many are left to NumPy. Returns that when no row is left to take and, as a
     rule, all are done. Where there is one thread, `turns` is 0 again at the end.
 
-    logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows
-    are others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
-    leaves; the most candidates; then address and length of the instructions and their sparse
-    operands, of plans and outcomes, and of the likeliest tokens; the format of the rows; the
-    address of bitmasks, how many there are and their words; where `EDIT` writes, as float64; how
-    many threads there are. scratch: of `memory.addresses`.
+    logits, raw_logits: bytes. call: integers, at the places that `records` names. scratch: of
+    `memory.addresses`.
     """
     # By address: arrays that Python owns are counted at every use of a part of them.
-    stride, width, edited, asked, limit = call[0], call[1], call[2] != 0, call[3], call[4]
+    stride, width, asked, limit = call[STRIDE], call[WIDTH], call[ASKED], call[MOST_LISTED]
+    edited = call[EDITED] != 0
     wanted = asked == DESCRIBE
-    instructions = carray(as_pointer(call[5]), (call[6],), INSTRUCTION)
-    sparse = carray(as_pointer(call[7]), (call[8],), SPARSE)
-    plans = carray(as_pointer(call[9]), (call[10],), PLAN)
-    outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
-    top = carray(as_pointer(call[12]), (call[13],), TOP)
-    masks = carray(as_pointer(call[15]), (call[16], call[17]), np.int32)
+    instructions = carray(as_pointer(call[INSTRUCTIONS]), (call[INSTRUCTION_COUNT],), INSTRUCTION)
+    sparse = carray(as_pointer(call[ENTRIES]), (call[ENTRY_COUNT],), SPARSE)
+    plans = carray(as_pointer(call[PLANS]), (call[BATCH],), PLAN)
+    outcomes = carray(as_pointer(call[OUTCOMES]), (call[BATCH],), ROW)
+    top = carray(as_pointer(call[LIKELIEST]), (call[LIKELIEST_COUNT],), TOP)
+    masks = carray(as_pointer(call[BITMASKS]), (call[BITMASK_COUNT], call[BITMASK_WORDS]), np.int32)
     tokens = carray(as_pointer(np.int64(token_ids.ctypes.data)), token_ids.shape, np.int32)
     doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
     integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
     shadow = carray(as_pointer(scratch[2]), (scratch[5],), np.float64)
-    size = call[10]
-    out = carray(as_pointer(call[18]), (size * width,), np.float64)
+    size = call[BATCH]
+    out = carray(as_pointer(call[OUT]), (size * width,), np.float64)
     memory = Memory(doubles, integers, masks)
     state = carray(as_pointer(scratch[3]), (1,), STATE)[0]
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
     index = add_shared(turns, _NEXT, 1)
     while index < size:
         plan, outcome = plans[index], outcomes[index]
-        raw_row = row_of(first_raw + index * stride, call[14], width, doubles[RAW_END])
+        raw_row = row_of(first_raw + index * stride, call[FORMAT], width, doubles[RAW_END])
         row, maxima = raw_row, RAW_MAX
         if edited:
-            row = row_of(first_byte + index * stride, call[14], width, doubles[WORK_END])
+            row = row_of(first_byte + index * stride, call[FORMAT], width, doubles[WORK_END])
             maxima = WORK_MAX
         sums = wanted and plan.raw != 0
         temperature = 0.0 if edited else _temperature_of_sums(plan, wanted, instructions)
@@ -236,6 +258,6 @@ def step_rows(
     while waits < _WAITS and add_shared(turns, _DONE, 0) < size:
         waits += 1
     left = turns[_LEFT]
-    if call[19] == 1:
+    if call[THREADS] == 1:
         turns[:] = 0
     return left

@@ -31,7 +31,7 @@ class Workers:
         self._threads = ThreadPoolExecutor(count, initializer=self._begin)
 
     def submit(self, work: Callable[[], _Value]) -> Future[_Value]:
-        """Let one of the threads run something."""
+        """Run a function in one of the threads, which is kept off the caller's core."""
         core = _core_of_caller()
         if core != self._core:
             self._core = core
@@ -41,7 +41,7 @@ class Workers:
         return self._threads.submit(work)
 
     def _begin(self) -> None:
-        """Runs in each thread, before all else."""
+        """Register a new thread, in that thread, and keep it off the caller's core."""
         thread = threading.get_native_id()
         self._ids.append(thread)
         self._keep_off(thread)

@@ -36,7 +36,7 @@ _INDEX, _REAL, _SINGLE = types.int64, types.float64, types.float32
 
 
 def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits two factors of 2^(gap · rate), and gaps z − reference.
+    """A function of a vector of logits: two factors of 2^(gap · rate), and gaps z − reference.
 
     Gaps below `lowest` count as that.
     """
@@ -51,7 +51,7 @@ def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
 
 
 def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
-    """The function that makes logits weights 2^((z − reference) · rate), and gaps z − reference."""
+    """A function of a vector of logits: weights 2^((z − reference) · rate), gaps z − reference."""
     factors_of = factors(stored, reference, rate, lowest)
 
     def weigh(values: Vector) -> tuple[Vector, Vector]:
@@ -103,7 +103,7 @@ def _survey(
 def survey_total(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
-    """The first sum of `weigh_block`, NaN if any logit is; writes each block's largest.
+    """Σ weight of a block as of `weigh_block`, NaN if any logit is; writes each block's largest.
 
     That goes into `block_max`, at the place of the block; a NaN is not looked at.
     """
@@ -123,7 +123,7 @@ def survey_total(
 def survey_sums(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
 ) -> list[Any]:
-    """The sums of `weigh_block`, the first with the bits of `survey_total`; else as that."""
+    """Σ weight, the same bits as of `survey_total`, and Σ weight · gap; writes the maxima too."""
     factors_of, zero = (
         factors(stored, reference, rate, lowest),
         filled(stored.builder, FLOAT, LANES),
@@ -182,7 +182,7 @@ def weigh_block(
 def weigh_alive_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
-    """The sums of `weigh_block`, and the least weight."""
+    """Σ weight and Σ weight · gap of a block as of `weigh_block`, and its least weight."""
     weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
     most = filled(stored.builder, FLOAT, LANES, _INF)
 
@@ -205,7 +205,7 @@ def weigh_block_between(
     low: Any,
     high: Any,
 ) -> list[Any]:
-    """The sums of `weigh_block` over the logits in [low, high], and how many these are."""
+    """Σ weight, Σ weight · gap and the count of a block's logits in [low, high]."""
     weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
     none, lows, highs = filled(stored.builder, INT32, LANES), *bounds_of(stored, low, high, LANES)
 
@@ -218,7 +218,7 @@ def weigh_block_between(
 
 
 def add_chosen(inside: Vector, weight: Vector, gap: Vector, totals: list[Vector]) -> list[Vector]:
-    """Add the chosen lanes to Σ w, Σ w · gap and their count."""
+    """Add the lanes whose flag is set to three totals: Σ weight, Σ weight · gap, and how many."""
     chosen = inside.choose(weight, 0.0)
     total, moment, count = totals
     return [

@@ -692,8 +692,8 @@ WAITS = Group(
                 "a sequence without its mask is drawn all the same",
             ),
             (
-                "                draw_first([item], waiting.logits, arrivals)\n",
-                "                draw_first([item], -waiting.logits, arrivals)\n",
+                "            draw_apart([item], waiting.logits, [0], arrivals)\n",
+                "            draw_apart([item], -waiting.logits, [0], arrivals)\n",
                 "a sequence that has waited draws from other logits",
             ),
             (
