@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from decoding.kernels.compiled.formats import LANES, Stored, over_row
+from decoding.kernels.compiled.formats import LANES, PAIR, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array, straight_line
 from decoding.kernels.compiled.vectors import (
     DOUBLE,
@@ -102,24 +102,22 @@ def gap_of(values: Vector, reference: Any) -> Vector:
 
 
 def fold(
-    stored: Stored, start: Any, stop: Any, totals: list[tuple[Vector, Any]], add: Any
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    totals: list[tuple[Vector, Any]],
+    add: Callable[[Vector, list[Vector]], list[Vector]],
 ) -> list[Any]:
     """The totals of a block as scalars, where `add(values, totals)` returns those with a vector.
 
-    totals: each with how two of it are joined. There are two sets, one a vector of `Stored.pair`.
+    totals: each of `PAIR` lanes, with how two of them are joined.
     """
-    firsts, joins = [first for first, _ in totals], [join for _, join in totals]
-    size = len(totals)
 
     def body(index: Any, running: list[Vector]) -> list[Vector]:
-        one, other = stored.pair(index)
-        return [*add(one, running[:size]), *add(other, running[size:])]
+        return add(stored.unordered(index, PAIR), running)
 
-    found = loop(stored.builder, start, stop, 2 * LANES, firsts * 2, body)
-    return [
-        join(one, other).reduce(join)
-        for join, one, other in zip(joins, found[:size], found[size:], strict=True)
-    ]
+    found = loop(stored.builder, start, stop, PAIR, [first for first, _ in totals], body)
+    return [total.reduce(join) for total, (_, join) in zip(found, totals, strict=True)]
 
 
 @over_row(_REAL, _INDEX)
@@ -166,7 +164,7 @@ def bounds_of(stored: Stored, low: Any, high: Any, count: int) -> tuple[Vector, 
 @over_row((_SINGLE, _SINGLE, _SINGLE), _INDEX, _REAL)
 def spread_block(stored: Stored, start: Any, stop: Any, centre: Any) -> list[Any]:
     """How many logits are finite, and Σ d and Σ d² of them, d = z − centre, all in float32."""
-    zero, middle = filled(stored.builder, FLOAT, LANES), stored.real(centre)
+    zero, middle = filled(stored.builder, FLOAT, PAIR), stored.real(centre)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         alive = values.compare(">", -_INF)
@@ -180,13 +178,13 @@ def spread_block(stored: Stored, start: Any, stop: Any, centre: Any) -> list[Any
 @over_row(types.int32, _INDEX, _REAL, _REAL)
 def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
     """How many logits of a block lie in [low, high]."""
-    lows, highs = bounds_of(stored, low, high, LANES)
+    lows, highs = bounds_of(stored, low, high, PAIR)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         inside = values.compare(">=", lows) & values.compare("<=", highs)
         return [totals[0] - inside.convert("sext", INT32)]
 
-    return fold(stored, start, stop, [(filled(stored.builder, INT32, LANES), plus)], add)
+    return fold(stored, start, stop, [(filled(stored.builder, INT32, PAIR), plus)], add)
 
 
 @over_row(types.void, _INDEX, _REAL, _REAL, GIVEN)
@@ -216,7 +214,7 @@ def _store_word(flags: Vector, token: Any, out: Array) -> Any:
 @over_row((_REAL, _REAL), _INDEX, _REAL, _REAL)
 def extremes_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any) -> list[Any]:
     """The least and the largest of a block's logits in [low, high]; +inf, −inf if none is."""
-    lows, highs = bounds_of(stored, low, high, LANES)
+    lows, highs = bounds_of(stored, low, high, PAIR)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         inside = values.compare(">=", lows) & values.compare("<=", highs)
@@ -224,7 +222,7 @@ def extremes_between(stored: Stored, start: Any, stop: Any, low: Any, high: Any)
         greater = inside & values.compare(">", totals[1])
         return [smaller.choose(values, totals[0]), greater.choose(values, totals[1])]
 
-    most, least = (filled(stored.builder, stored.element, LANES, end) for end in (_INF, -_INF))
+    most, least = (filled(stored.builder, stored.element, PAIR, end) for end in (_INF, -_INF))
     return fold(stored, start, stop, [(most, smaller), (least, larger)], add)
 
 

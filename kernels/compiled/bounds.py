@@ -33,6 +33,7 @@ from decoding.kernels.compiled.passes import (
     SLACK,
     Window,
     blocks_of,
+    can_shift,
     count_above,
     count_between,
     everything,
@@ -43,6 +44,7 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     nth_equal,
     rates_of,
+    rounder_of,
     run_from,
     scan,
     weigh,
@@ -173,8 +175,11 @@ def count_bins(
         bin_block(
             maxima, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
         )
-        for place in range(min(BLOCK, blocks - first)):
-            counts[bins[place]] += 1 if (first + place) % step != 0 else 1 - step
+        number = min(BLOCK, blocks - first)
+        for place in range(number):
+            counts[bins[place]] += 1
+        for place in range(0, number, step):  # which divides a block
+            counts[bins[place]] -= step
 
 
 @compiled
@@ -284,13 +289,16 @@ def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
     """Copy the logits that are `low` or more, and sum all weights, in one pass over a row."""
     rate, lowest = rates_of(search.scale)
     zero, address = as_real(row, search.reference), address_of(buffer)
+    rounder, unit = rounder_of(row, zero, search.scale)
     total, count, stop = 0.0, np.int64(0), 0
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
-        count, weight = gather_and_weigh(row, start, stop, low, address, count, zero, rate, lowest)
+        count, weight = gather_and_weigh(
+            row, start, stop, low, address, count, zero, lowest, rate, rounder
+        )
         total += np.float64(weight)
-    return count, total
+    return count, total / unit
 
 
 @compiled
@@ -333,7 +341,11 @@ def _sift(
         inside, moment, number, total, count = _sift_around(
             row, block_max, search, edges, total, buffer
         )
-    elif np.isnan(total) and not edges.outer_high < search.reference:
+    elif (
+        np.isnan(total)
+        and not edges.outer_high < search.reference
+        and can_shift(search.reference, search.scale)
+    ):
         count, total = _gather_and_weigh(row, search, edges.outer_low, buffer)
     else:
         count = _gather(row, block_max, edges.outer_low, edges.outer_high, buffer, count)

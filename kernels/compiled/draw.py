@@ -71,6 +71,8 @@ _DENSE = 4
 """More rivals among 32 tokens are listed only after a look at the words of all 32."""
 _MANY = 64
 """So many rivals are compared before more of them are listed: a better score leaves fewer."""
+_NEAR = 4.0
+"""By how much less than the highest a block's bound may be, so that its lead is scored first."""
 NOISELESS = 1e18
 """From this size on a logit is the same with noise added, so the largest logit wins."""
 
@@ -288,26 +290,36 @@ def draw_from_row(step: Any, seed: Any) -> Any:
     """Draw by Gumbel-max from a dense row: the winning token id and its final logit."""
     memory, at, tops = step.memory, np.uint64(len(step.history)), step.memory.doubles[FINAL_MAX]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
-    blocks = blocks_of(step.state)
+    reached, listed = memory.doubles[HISTOGRAM], memory.integers[BINS_OF_BLOCK][BLOCK:]
+    blocks, likeliest, highest = blocks_of(step.state), 0, -np.inf
     for block in range(0, blocks, TOGETHER):
         blocks_from(block, at, seed, shares, noises, leads)
-    best, score, logit, likeliest, highest = np.int64(-1), -np.inf, -np.inf, 0, -np.inf
     for block in range(blocks):
-        bound = tops[block] + noises[block]
-        if bound > highest:
-            likeliest, highest = block, bound
-        if bound > score:
-            own = final_at(step, np.int64(leads[block]))
-            if own + noises[block] > score:
-                best, score, logit = np.int64(leads[block]), own + noises[block], own
-    count = 0
-    # The block of the highest bound before the others: its best score rules most of them out.
-    for turn in range(-1, blocks):
-        block = likeliest if turn < 0 else turn
-        bound = tops[block] + (noises[block] + MARGIN)
-        if bound >= score and bound > -np.inf and turn != likeliest:
-            count = _add_rivals(step, block, score, count, seed)
-        if turn < 0 or count >= _MANY or turn == blocks - 1:
-            best, score, logit = _best_of(step, count, seed, best, score, logit)
-            count = 0
+        reached[block] = tops[block] + (noises[block] + MARGIN)
+        if reached[block] > highest:
+            likeliest, highest = block, reached[block]
+    best, score, logit = np.int64(-1), -np.inf, -np.inf
+    # Leads and the block of the highest bound come first: the best score of these rules most out.
+    for turn in range(2):
+        bar = score if turn == 1 else highest - _NEAR
+        found, count = 0, 0
+        for block in range(blocks):
+            listed[found] = block
+            found += reached[block] >= bar and reached[block] > -np.inf
+        for place in range(found):
+            lead = np.int64(leads[listed[place]])
+            own = final_at(step, lead)
+            lead_score = own + noises[listed[place]]
+            if lead_score > score or (lead_score == score and lead < best):
+                best, score, logit = lead, lead_score, own
+        if turn == 0:
+            found, listed[0] = min(found, 1), likeliest
+        for place in range(found):
+            block = np.int64(listed[place])
+            if reached[block] >= score:
+                count = _add_rivals(step, block, score, count, seed)
+            if count >= _MANY or place == found - 1:
+                best, score, logit = _best_of(step, count, seed, best, score, logit)
+                count = 0
+        reached[likeliest] = -np.inf
     return best, logit

@@ -85,10 +85,7 @@ def final_at(step: Any, token_id: Any) -> Any:
     """A final logit; −inf outside the window, and beyond the row."""
     if token_id >= step.vocab:
         return -np.inf
-    if is_edited(step):
-        logit = logit_at(step, token_id)
-    else:
-        logit = value_at(row_in(step), token_id) / step.state.temperature
+    logit = logit_at(step, token_id) if is_edited(step) else untouched_at(step, token_id)
     return logit if is_kept(step, logit, token_id) else -np.inf
 
 

@@ -30,6 +30,8 @@ _HAS_HALF = _FEATURES.get("f16c", False)
 """Whether the machine widens float16 in one instruction."""
 LANES = 16 if _FEATURES.get("avx512f", False) else 8
 """Float32 lanes of a register, twice that where there is only AVX2 or NEON."""
+PAIR = 2 * LANES
+"""So many logits a loop takes at once: the operations of one register need not wait for others."""
 
 
 class Row(NamedTuple):
@@ -82,14 +84,13 @@ class Stored:
             return bits.bits_as(ir.HalfType()).convert("fpext", FLOAT)
         return widen(bits, self.dtype)
 
-    def pair(self, index: Any) -> list[Vector]:
-        """2 · `LANES` logits from `index` on, in any order, as two vectors."""
-        if self.dtype == types.uint16:
-            # Each half of a word is the upper half of a float32.
-            words = self.bits(index, LANES, INT32)
-            return [(words << 16).bits_as(FLOAT), (words & 0xFFFF0000).bits_as(FLOAT)]
-        next_index = self.builder.add(index, ir.Constant(INT64, LANES))
-        return [self.values(index, LANES), self.values(next_index, LANES)]
+    def unordered(self, index: Any, count: int) -> Vector:
+        """`count` logits from `index` on, in any order."""
+        if self.dtype != types.uint16:
+            return self.values(index, count)
+        # Each half of a word is the upper half of a float32.
+        words = self.bits(index, count // 2, INT32)
+        return (words << 16).bits_as(FLOAT).joined((words & 0xFFFF0000).bits_as(FLOAT))
 
     def real(self, number: Any) -> Any:
         """A number that came in as a lane of `values`."""

@@ -16,7 +16,14 @@ from decoding.kernels.compiled.blocks import copy_edited_block, largest_edited_b
 from decoding.kernels.compiled.candidates import bit_of
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.memory import ALLOWED, BIASED, WORK_MAX
-from decoding.kernels.compiled.passes import BLOCK, MASK, SLACK, blocks_of, is_wide
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    MASK,
+    SLACK,
+    blocks_of,
+    is_wide,
+    largest_of_blocks,
+)
 from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.state import row_in
 
@@ -79,18 +86,19 @@ def scan_edited(step: Any) -> Any:
     The bounds are the row's maxima from then on; returns the largest.
     """
     row, integers, bias = row_in(step), step.memory.integers, step.state.bias
-    step.state.maxima, largest = WORK_MAX, -np.inf
+    step.state.maxima = WORK_MAX
     block_max = step.memory.doubles[WORK_MAX]
     for block in range(blocks_of(row)):
         start = block * BLOCK
         top = largest_edited_block(
             row, start, start + BLOCK, integers[BIASED], integers[ALLOWED], bias
         )
-        if top > -np.inf and not is_wide(row):
-            top += slack_of(step, top)
         block_max[block] = top
-        largest = max(largest, top)
-    return largest
+    # Apart, so that it vectorises.
+    for block in range(blocks_of(row)):
+        top = block_max[block]
+        block_max[block] = top if is_wide(row) or top == -np.inf else top + slack_of(step, top)
+    return largest_of_blocks(row, block_max)
 
 
 @compiled

@@ -27,17 +27,19 @@ from decoding.kernels.compiled.scalars import (
     below_of,
     value_at,
 )
+from decoding.kernels.compiled.vectors import EXPONENT_ROUNDER
 from decoding.kernels.compiled.weights import (
     survey_sums,
     survey_total,
     survey_twice,
     weigh_block,
     weigh_block_between,
+    weight_of,
 )
 from decoding.kernels.randomness import BLOCK_SIZE
 
 BLOCK = BLOCK_SIZE
-RUN = 4 * BLOCK
+RUN = 8 * BLOCK
 """So many logits are summed at once where no block's own sum is asked for."""
 MASK = 32
 LOG2_E = 1.4426950408889634
@@ -45,6 +47,8 @@ SLACK = 2.5e-7
 """More than the relative rounding of a float32."""
 _DOUBLE_SLACK, _TINY = 1e-15, 1e-300
 _LARGEST = 1.7976931348623157e308
+_MOST_SHIFTED = 6e4
+"""Exponents of e up to this size stay below 2¹⁷ as those of 2."""
 
 
 @compiled
@@ -121,8 +125,8 @@ def scan(row: Any, block_max: Any) -> Any:
 
 @compiled
 def run_from(row: Any, start: Any) -> Any:
-    """How many logits from a block's start on are summed at once: `RUN`, at the end a block."""
-    return RUN if start + RUN <= row.whole else BLOCK
+    """How many logits from a block's start on are summed at once: `RUN`, or what is left."""
+    return min(RUN, row.whole - start) if start < row.whole else BLOCK
 
 
 @compiled
@@ -149,36 +153,87 @@ class Survey(NamedTuple):
 
 
 @compiled
+def rounder_of(row: Any, reference: Any, scale: Any) -> Any:
+    """The rounder for weights exp((z − reference) · scale), and what these make of the reference.
+
+    See `weights.shifted_factors`. `can_shift` must say that there is one.
+    """
+    rate, rounder = np.float32(scale * LOG2_E), np.float32(EXPONENT_ROUNDER)
+    if row.format == FLOAT64:
+        return rounder, 1.0
+    rounder = np.float32(EXPONENT_ROUNDER - reference * np.float64(rate))
+    return rounder, np.float64(weight_of(reference, rate, rounder))
+
+
+@compiled
+def _rounders(row: Any, reference: Any, scale: Any) -> Any:
+    """`rounder_of` at scale 1 and at another; weights of 1 where `can_shift` says that not."""
+    rounder = np.float32(EXPONENT_ROUNDER)
+    if not can_shift(reference, max(scale, 1.0)):
+        return rounder, 1.0, rounder, 1.0
+    rounder, unit = rounder_of(row, reference, 1.0)
+    return rounder, unit, *rounder_of(row, reference, scale)
+
+
+@inlined
+def can_shift(reference: Any, scale: Any) -> Any:
+    """Whether a reference's exponent is small enough for float32 to have its 32nd parts."""
+    return abs(reference * scale) < _MOST_SHIFTED
+
+
+@compiled
+def _survey_far(row: Any, start: Any, stop: Any, reference: Any, scale: Any, block_max: Any) -> Any:
+    """As `survey_twice`, relative to a reference of any size; −inf for the least gap."""
+    rate, lowest = rates_of(1.0)
+    other_rate, other_lowest = rates_of(scale)
+    for block in range(start // BLOCK, stop // BLOCK):
+        block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
+    weight, _ = weigh_block(row, start, stop, reference, rate, lowest)
+    other, first = weigh_block(row, start, stop, reference, other_rate, other_lowest)
+    return weight, other, first, np.float32(-np.inf)
+
+
+@compiled
 def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     """The largest logit as in `scan`, and sums of weights, in one pass; a `Survey`.
 
     temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
 
-    The sums are taken relative to a reference, the largest logit of some run, which is replaced
-    where a logit exceeds it by more than 40.
+    The sums are taken relative to a reference, the largest logit of the first block, which is
+    replaced by that of a run where a logit exceeds it by more than 40.
     """
     rate, lowest = rates_of(1.0)
     scale = 1.0 / temperature if temperature > 0.0 else 1.0
     other_rate, other_lowest = rates_of(scale)
     common = max(lowest, other_lowest)
-    reference, known, stop = 0.0, False, 0
+    reference, stop = largest_value(row, 0, BLOCK), 0
+    known = -np.inf < reference < np.inf
+    reference = reference if known else 0.0
+    rounder, unit, other_rounder, other_unit = _rounders(row, reference, scale)
     total, scaled, moment, largest = 0.0, 0.0, 0.0, -np.inf
     # Whether no gap is the least there is; a token that is removed has that.
     whole, sums = temperature > 0.0, temperature == 1.0
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
         weight, other, first, top = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
-        least = np.float32(np.inf)
+        least = np.float32(-np.inf)
         for _ in range(3):
-            if sums:
-                weight, first = survey_sums(row, start, stop, reference, rate, lowest, block_max)
-                other, least = weight, lowest
+            if not can_shift(reference, max(scale, 1.0)):
+                weight, other, first, least = _survey_far(
+                    row, start, stop, reference, scale, block_max
+                )
+            elif sums:
+                weight, first = survey_sums(
+                    row, start, stop, reference, lowest, rate, rounder, block_max
+                )
+                other = weight
             elif temperature > 0.0:
                 weight, other, first, least = survey_twice(
-                    row, start, stop, reference, rate, other_rate, common, block_max
-                )
+                    row, start, stop, reference, common, rate, rounder, other_rate, other_rounder,
+                    block_max,
+                )  # fmt: skip
             else:
-                weight = survey_total(row, start, stop, reference, rate, lowest, block_max)
+                weight = survey_total(row, start, stop, reference, lowest, rate, rounder, block_max)
             top = largest_of_run(block_max, start, stop)
             if known and top <= reference + 40.0:
                 if sums or temperature > 0.0 or start > 0 or weight < 0.999 * (stop - start):
@@ -189,19 +244,28 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
                 break
             # Once more, relative to this run's largest.
             if known:
-                total, scaled, moment = _moved(total, scaled, moment, reference - top, scale)
+                total, scaled, moment = _moved(
+                    total / unit, scaled / other_unit, moment / other_unit, reference - top, scale
+                )
             reference, known = top, True
+            rounder, unit, other_rounder, other_unit = _rounders(row, reference, scale)
+            total, scaled, moment = total * unit, scaled * other_unit, moment * other_unit
         if np.isnan(weight) or top == np.inf:
             return Survey(np.nan, 0.0, 0.0, 0.0, 0)
-        largest, whole = max(largest, top), whole and least > common
+        largest, whole = max(largest, top), whole and least > common + np.float32(0.5)
         if known:
             total += np.float64(weight)
             scaled += np.float64(other)
             moment += np.float64(first) * scale
     if known:
-        total, scaled, moment = _moved(total, scaled, moment, reference - largest, scale)
+        total, scaled, moment = _moved(
+            total / unit, scaled / other_unit, moment / other_unit, reference - largest, scale
+        )
     if temperature == 0.0 and not sums:
         scaled, moment = np.nan, np.nan
+    elif moment == 0.0:
+        # All gaps are 0.
+        total, scaled = 1.0 * row.width, 1.0 * row.width
     return Survey(largest, total, scaled, moment, row.width if whole else 0)
 
 

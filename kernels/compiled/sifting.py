@@ -13,10 +13,10 @@ from llvmlite import ir
 from numba import types
 
 from decoding.kernels.compiled.blocks import gap_of, loop, plus
-from decoding.kernels.compiled.formats import LANES, Stored, over_row
+from decoding.kernels.compiled.formats import LANES, PAIR, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array
 from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, filled, splat
-from decoding.kernels.compiled.weights import add_chosen, factors
+from decoding.kernels.compiled.weights import add_chosen, factors, shifted_factors
 
 _COMPRESSES = llvm.get_host_cpu_features().get("avx512f", False)
 """Whether the machine moves the chosen lanes of a register to its front in one instruction."""
@@ -99,44 +99,38 @@ def gather_block(
     too.
     """
     builder = stored.builder
-    lows, highs = stored.reals(low, LANES), stored.reals(high, LANES)
+    lows, highs = stored.reals(low, PAIR), stored.reals(high, PAIR)
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        found = totals[0].lane(0)
-        for values in stored.pair(index):
-            chosen = values.compare(">=", lows) & values.compare("<=", highs)
-            found = _append(values, chosen, address, found)
-        return [splat(builder, found, 1)]
+        values = stored.unordered(index, PAIR)
+        chosen = values.compare(">=", lows) & values.compare("<=", highs)
+        return [splat(builder, _append(values, chosen, address, totals[0].lane(0)), 1)]
 
-    [found] = loop(builder, start, stop, 2 * LANES, [splat(builder, count, 1)], body)
+    [found] = loop(builder, start, stop, PAIR, [splat(builder, count, 1)], body)
     return [found.lane(0)]
 
 
 @over_row(
     (types.int64, types.float32), types.int64, types.float64, types.int64, types.int64,
-    types.float64, types.float32, types.float32,
+    types.float64, *[types.float32] * 3,
 )  # fmt: skip
 def gather_and_weigh(
     stored: Stored, start: Any, stop: Any, low: Any, address: Any, count: Any,
-    reference: Any, rate: Any, lowest: Any,
+    reference: Any, lowest: Any, rate: Any, rounder: Any,
 ) -> list[Any]:  # fmt: skip
-    """`gather_block` of the logits that are `low` or more, and Σ w of all as of `weigh_block`."""
-    builder, lows = stored.builder, stored.reals(low, LANES)
-    factors_of = factors(stored, reference, rate, lowest)
+    """`gather_block` of the logits that are `low` or more, and Σ w of all as of `survey_total`."""
+    builder, lows = stored.builder, stored.reals(low, PAIR)
+    factors_of = shifted_factors(stored, reference, lowest, PAIR, (rate, rounder))
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        found, sums = totals[0].lane(0), []
-        for values, total in zip(stored.pair(index), totals[1:], strict=True):
-            found = _append(values, values.compare(">=", lows), address, found)
-            near, power, _ = factors_of(values)
-            sums.append(near.multiply_add(power, total))
-        return [splat(builder, found, 1), *sums]
+        values = stored.unordered(index, PAIR)
+        [(near, power)], _ = factors_of(values)
+        found = _append(values, values.compare(">=", lows), address, totals[0].lane(0))
+        return [splat(builder, found, 1), near.multiply_add(power, totals[1])]
 
-    zero = filled(builder, FLOAT, LANES)
-    found, *sums = loop(
-        builder, start, stop, 2 * LANES, [splat(builder, count, 1), zero, zero], body
-    )
-    return [found.lane(0), (sums[0] + sums[1]).reduce(plus)]
+    before = [splat(builder, count, 1), filled(builder, FLOAT, PAIR)]
+    found, total = loop(builder, start, stop, PAIR, before, body)
+    return [found.lane(0), total.reduce(plus)]
 
 
 @over_row(
@@ -155,25 +149,20 @@ def sift_block(
     builder = stored.builder
     factors_of = factors(stored, reference, rate, lowest)
     lows, highs, outer_lows, outer_highs = (
-        stored.reals(bound, LANES) for bound in (low, high, outer_low, outer_high)
+        stored.reals(bound, PAIR) for bound in (low, high, outer_low, outer_high)
     )
-    zero, none = filled(builder, FLOAT, LANES), filled(builder, INT32, LANES)
 
-    def add(values: Vector, totals: list[Vector], found: Any) -> tuple[list[Vector], Any]:
+    def body(index: Any, totals: list[Vector]) -> list[Vector]:
+        values = stored.unordered(index, PAIR)
         near, power, gap = factors_of(values)
         inside = values.compare(">=", lows) & values.compare("<=", highs)
         around = values.compare(">=", outer_lows) & values.compare("<=", outer_highs)
-        found = _append(values, around & (inside ^ 1), address, found)
-        weight, overall = near * power, totals[3]
-        return [*add_chosen(inside, weight, gap, totals[:3]), overall + weight], found
+        found = _append(values, around & (inside ^ 1), address, totals[4].lane(0))
+        weight = near * power
+        sums = add_chosen(inside, weight, gap, totals[:3])
+        return [*sums, totals[3] + weight, splat(builder, found, 1)]
 
-    def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        one, other = stored.pair(index)
-        first, found = add(one, totals[1:5], totals[0].lane(0))
-        second, found = add(other, totals[5:], found)
-        return [splat(builder, found, 1), *first, *second]
-
-    before = [splat(builder, count, 1), *[zero, zero, none, zero] * 2]
-    found, *sums = loop(builder, start, stop, 2 * LANES, before, body)
-    pairs = zip(sums[:4], sums[4:], strict=True)
-    return [*((one + other).reduce(plus) for one, other in pairs), found.lane(0)]
+    zero, none = filled(builder, FLOAT, PAIR), filled(builder, INT32, PAIR)
+    before = [zero, zero, none, zero, splat(builder, count, 1)]
+    *sums, found = loop(builder, start, stop, PAIR, before, body)
+    return [*(item.reduce(plus) for item in sums), found.lane(0)]

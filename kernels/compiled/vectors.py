@@ -39,6 +39,10 @@ it for an integer, and within 5.3e-8 for 1/32."""
 
 ROUNDERS = {FLOAT: 1.5 * 2.0**23, DOUBLE: 1.5 * 2.0**52}
 """Adding one rounds a small number to an integer, which then stands in the low bits."""
+_FRACTIONS = 32 if _LOOKS_UP else 1
+EXPONENT_ROUNDER = ROUNDERS[FLOAT] / _FRACTIONS
+"""Adding it rounds an exponent to 1/32 where a machine looks up 32 numbers at once, else to an
+integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,10 @@ class Vector:
         mask = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
         return self._new(self.builder.shuffle_vector(self.value, other.value, mask))
 
+    def joined(self, other: Vector) -> Vector:
+        """The lanes of this vector, then those of another."""
+        return self.shuffle(other, range(2 * self.count))
+
     def reduce(self, combine: Callable[[Vector, Vector], Vector]) -> Any:
         """One scalar, by combining halves."""
         vector, count = self, self.count
@@ -221,30 +229,33 @@ def divide(value: Vector, divisor: Vector, reciprocal: Vector) -> Vector:
     return quotient
 
 
-def exp2_of_product(value: Vector, rate: Vector) -> tuple[Vector, Vector]:
-    """2 to the power value · rate ≥ −125 as a product of two float32.
+def exp2_of_sum(value: Vector, rate: Vector, rounder: Vector) -> tuple[Vector, Vector]:
+    """2 to the power value · rate − c ≥ −125 as a product of two float32.
 
-    NaN stays NaN; 0 gives exactly 1. Relative error of the product below 4e-7.
+    rounder: `EXPONENT_ROUNDER` − c, exactly; so c is a multiple of what that rounds to, and where
+    it is 0, a value of 0 gives exactly 1. NaN stays NaN. Relative error of the product below 4e-7.
 
-    The exponent is rounded, to 1/32 where a machine looks up 32 numbers at once, else to an
-    integer. The first factor is near 2ˣ of the rest x, by a polynomial 1 + x · q(x); the second is
-    2 to the rounded exponent.
+    The first factor is near 2ˣ of the rest x of the rounded exponent, by a polynomial 1 + x · q(x);
+    the second is 2 to the rounded exponent.
     """
-    fractions = 32 if _LOOKS_UP and value.count == 16 else 1
-    rounder = ROUNDERS[FLOAT] / fractions
     rounded = value.multiply_add(rate, rounder)
-    rest = value.multiply_add(rate, rounded.constant(rounder) - rounded)
-    first, *others = _EXP2[fractions]
+    rest = value.multiply_add(rate, rounder - rounded)
+    first, *others = _EXP2[_FRACTIONS]
     near = rest.constant(first)
     for coefficient in others:
         near = near.multiply_add(rest, coefficient)
-    bits, places = rounded.bits_as(INT32), 23 - fractions.bit_length() + 1
-    fraction = _exp2_of_fraction(bits) if fractions > 1 else bits.constant(0x3F800000)
+    bits, places = rounded.bits_as(INT32), 23 - _FRACTIONS.bit_length() + 1
+    fraction = _exp2_of_fraction(bits) if _FRACTIONS > 1 else bits.constant(0x3F800000)
     return near, (fraction + (bits << places)).bits_as(FLOAT)
 
 
 def _exp2_of_fraction(bits: Vector) -> Vector:
-    """The bits of 2^(j / 32) less those of j / 32, for the last five bits j of each of 16 lanes."""
+    """The bits of 2^(j / 32) less those of j / 32, for the last five bits j of each lane."""
+    if bits.count > 16:
+        half = bits.count // 2
+        return _exp2_of_fraction(bits.part(0, half)).joined(
+            _exp2_of_fraction(bits.part(half, half))
+        )
     steps = np.arange(32)
     words = np.exp2(steps / 32.0).astype(np.float32).view(np.int32) - (steps << 18)
     module, kind = bits.builder.module, bits.value.type

@@ -17,15 +17,16 @@ from decoding.kernels.compiled.blocks import (
     plus,
     smaller,
 )
-from decoding.kernels.compiled.formats import LANES, Stored, over_row
-from decoding.kernels.compiled.intrinsics import GIVEN, Array
+from decoding.kernels.compiled.formats import LANES, PAIR, Stored, over_row
+from decoding.kernels.compiled.intrinsics import GIVEN, Array, straight_line
 from decoding.kernels.compiled.vectors import (
     DOUBLE,
+    EXPONENT_ROUNDER,
     FLOAT,
     INT32,
     INT64,
     Vector,
-    exp2_of_product,
+    exp2_of_sum,
     filled,
     splat,
 )
@@ -33,24 +34,60 @@ from decoding.kernels.randomness import BLOCK_SIZE
 
 _INF = float("inf")
 _INDEX, _REAL, _SINGLE = types.int64, types.float64, types.float32
+_SURVEYED = 2 * LANES
+"""So many logits a survey takes at once, where it has registers for as many sums."""
 
 
-def factors(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+def factors(
+    stored: Stored, reference: Any, rate: Any, lowest: Any, count: int = PAIR
+) -> Callable[[Vector], tuple[Vector, Vector, Vector]]:
     """A function of a vector of logits: two factors of 2^(gap · rate), and gaps z − reference.
 
     Gaps below `lowest` count as that.
     """
     zero = stored.real(reference)
-    rates, bounds = (splat(stored.builder, item, LANES) for item in (rate, lowest))
+    rates, bounds = (splat(stored.builder, item, count) for item in (rate, lowest))
 
     def factors_of(values: Vector) -> tuple[Vector, Vector, Vector]:
         gap = gap_of(values, zero).at_least(bounds)
-        return *exp2_of_product(gap, rates), gap
+        return *exp2_of_sum(gap, rates, gap.constant(EXPONENT_ROUNDER)), gap
 
     return factors_of
 
 
-def _weights_of(stored: Stored, reference: Any, rate: Any, lowest: Any) -> Any:
+def shifted_factors(
+    stored: Stored, reference: Any, lowest: Any, count: int, *exponents: tuple[Any, Any]
+) -> Callable[[Vector], tuple[list[tuple[Vector, Vector]], Vector]]:
+    """The same without a subtraction, for several (rate, rounder): pairs of factors, and gaps.
+
+    rounder: of `passes.rounder_of`. Weights are relative to what it makes of the reference, gaps to
+    the reference.
+    """
+    builder, wide = stored.builder, stored.element == DOUBLE
+    zero = stored.real(reference)
+    least = lowest if wide else stored.real(builder.fadd(reference, builder.fpext(lowest, DOUBLE)))
+    bound = splat(builder, least, count)
+    pairs = [[splat(builder, item, count) for item in exponent] for exponent in exponents]
+
+    def factors_of(values: Vector) -> tuple[list[tuple[Vector, Vector]], Vector]:
+        values = (gap_of(values, zero) if wide else values).at_least(bound)
+        gap = values if wide else gap_of(values, zero)
+        return [exp2_of_sum(values, *pair) for pair in pairs], gap
+
+    return factors_of
+
+
+@straight_line(types.float32, _REAL, _SINGLE, _SINGLE)
+def weight_of(builder: Any, logit: Any, rate: Any, rounder: Any) -> list[Any]:
+    """The weight of a float32, as `survey_total` takes it of float32 and of half precision."""
+    value = builder.fptrunc(logit, FLOAT)
+    near, power = exp2_of_sum(*(splat(builder, item, LANES) for item in (value, rate, rounder)))
+    return [(near * power).lane(0)]
+
+
+def _weights_of(
+    stored: Stored, reference: Any, rate: Any, lowest: Any
+) -> Callable[[Vector], tuple[Vector, Vector]]:
     """A function of a vector of logits: weights 2^((z − reference) · rate), gaps z − reference."""
     factors_of = factors(stored, reference, rate, lowest)
 
@@ -70,92 +107,94 @@ def _survey(
     block_max: Array,
 ) -> list[Any]:
     """Write each block's largest logit; the totals as of `fold`."""
-    builder, size = stored.builder, len(totals)
-    firsts, joins = [first for first, _ in totals], [join for _, join in totals]
-    low = filled(builder, stored.element, LANES, -_INF)
+    builder, count = stored.builder, totals[0][0].count
+    low = filled(builder, stored.element, count, -_INF)
 
     def body(index: Any, running: list[Vector]) -> list[Vector]:
-        found: list[Vector] = []
-        halves = running[: size + 1], running[size + 1 :]
-        for values, (top, *sums) in zip(stored.pair(index), halves, strict=True):
-            found += [values.larger(top), *add(values, sums)]
-        return found
+        values = stored.unordered(index, count)
+        return [values.larger(running[0]), *add(values, running[1:])]
 
     def each_block(first: Any, running: list[Vector]) -> list[Vector]:
         end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        before = [low, *running[:size], low, *running[size:]]
-        found = loop(builder, first, end, 2 * LANES, before, body)
-        largest = found[0].larger(found[size + 1]).reduce(larger)
+        top, *sums = loop(builder, first, end, count, [low, *running], body)
+        largest = top.reduce(larger)
         if largest.type != DOUBLE:
             largest = builder.fpext(largest, DOUBLE)
         place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
         block_max.store(place, splat(builder, largest, 1))
-        return [*found[1 : size + 1], *found[size + 2 :]]
+        return sums
 
-    found = loop(builder, start, stop, BLOCK_SIZE, firsts * 2, each_block)
-    return [
-        join(one, other).reduce(join)
-        for join, one, other in zip(joins, found[:size], found[size:], strict=True)
-    ]
+    found = loop(builder, start, stop, BLOCK_SIZE, [first for first, _ in totals], each_block)
+    return [total.reduce(join) for total, (_, join) in zip(found, totals, strict=True)]
 
 
-@over_row(_SINGLE, _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
+@over_row(_SINGLE, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
 def survey_total(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    lowest: Any,
+    rate: Any,
+    rounder: Any,
+    block_max: Array,
 ) -> list[Any]:
-    """Σ weight of a block as of `weigh_block`, NaN if any logit is; writes each block's largest.
+    """Σ weight of a block, see `shifted_factors`, NaN if any logit is; writes each block's largest.
 
     That goes into `block_max`, at the place of the block; a NaN is not looked at.
     """
-    factors_of, zero = (
-        factors(stored, reference, rate, lowest),
-        filled(stored.builder, FLOAT, LANES),
-    )
+    factors_of = shifted_factors(stored, reference, lowest, _SURVEYED, (rate, rounder))
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, _ = factors_of(values)
+        [(near, power)], _ = factors_of(values)
         return [near.multiply_add(power, sums[0])]
 
+    zero = filled(stored.builder, FLOAT, _SURVEYED)
     return _survey(stored, start, stop, [(zero, plus)], add, block_max)
 
 
-@over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE, GIVEN)
+@over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
 def survey_sums(
-    stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any, block_max: Array
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    lowest: Any,
+    rate: Any,
+    rounder: Any,
+    block_max: Array,
 ) -> list[Any]:
-    """Σ weight, the same bits as of `survey_total`, and Σ weight · gap; writes the maxima too."""
-    factors_of, zero = (
-        factors(stored, reference, rate, lowest),
-        filled(stored.builder, FLOAT, LANES),
-    )
+    """Σ weight and Σ weight · gap; writes the maxima too, and all else is as of `survey_total`."""
+    factors_of = shifted_factors(stored, reference, lowest, PAIR, (rate, rounder))
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, gap = factors_of(values)
-        weight = near * power
-        return [near.multiply_add(power, sums[0]), weight.multiply_add(gap, sums[1])]
+        [(near, power)], gap = factors_of(values)
+        return [near.multiply_add(power, sums[0]), (near * power).multiply_add(gap, sums[1])]
 
+    zero = filled(stored.builder, FLOAT, PAIR)
     return _survey(stored, start, stop, [(zero, plus)] * 2, add, block_max)
 
 
-@over_row((_SINGLE,) * 4, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
+@over_row((_SINGLE,) * 4, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 4, GIVEN)
 def survey_twice(
     stored: Stored,
     start: Any,
     stop: Any,
     reference: Any,
-    rate: Any,
-    other_rate: Any,
     lowest: Any,
+    rate: Any,
+    rounder: Any,
+    other_rate: Any,
+    other_rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """`survey_total` at a rate, and `weigh_block` at another, in one pass; then the least gap."""
-    factors_of = factors(stored, reference, rate, lowest)
-    others = splat(stored.builder, other_rate, LANES)
-    zero, most = (filled(stored.builder, FLOAT, LANES, value) for value in (0.0, _INF))
+    """`survey_total` at a rate and `survey_sums` at another, in one pass; then the least gap."""
+    exponents = (rate, rounder), (other_rate, other_rounder)
+    factors_of = shifted_factors(stored, reference, lowest, PAIR, *exponents)
+    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        near, power, gap = factors_of(values)
-        other_near, other_power = exp2_of_product(gap, others)
+        [(near, power), (other_near, other_power)], gap = factors_of(values)
         weight = other_near * other_power
         other = [sums[1] + weight, weight.multiply_add(gap, sums[2])]
         return [near.multiply_add(power, sums[0]), *other, smaller(gap, sums[3])]
@@ -169,7 +208,7 @@ def weigh_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
     """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         weight, gap = weigh(values)
@@ -183,8 +222,8 @@ def weigh_alive_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
     """Σ weight and Σ weight · gap of a block as of `weigh_block`, and its least weight."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
-    most = filled(stored.builder, FLOAT, LANES, _INF)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
+    most = filled(stored.builder, FLOAT, PAIR, _INF)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         weight, gap = weigh(values)
@@ -206,8 +245,8 @@ def weigh_block_between(
     high: Any,
 ) -> list[Any]:
     """Σ weight, Σ weight · gap and the count of a block's logits in [low, high]."""
-    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, LANES)
-    none, lows, highs = filled(stored.builder, INT32, LANES), *bounds_of(stored, low, high, LANES)
+    weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
+    none, lows, highs = filled(stored.builder, INT32, PAIR), *bounds_of(stored, low, high, PAIR)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
         inside = values.compare(">=", lows) & values.compare("<=", highs)
