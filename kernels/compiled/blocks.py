@@ -187,28 +187,24 @@ def count_block_between(stored: Stored, start: Any, stop: Any, low: Any, high: A
     return fold(stored, start, stop, [(filled(stored.builder, INT32, PAIR), plus)], add)
 
 
-@over_row(types.void, _INDEX, _REAL, _REAL, GIVEN)
-def masks_between(
-    stored: Stored, start: Any, stop: Any, low: Any, high: Any, out: Array
-) -> list[Any]:
-    """Whether low ≤ row[i] ≤ high for every logit of a block: words of 32 bits, from out[0] on."""
-    builder, (lows, highs) = stored.builder, bounds_of(stored, low, high, MASK_LANES)
+@over_row(types.void, _INDEX, _REAL, GIVEN)
+def masks_reaching(stored: Stored, start: Any, stop: Any, low: Any, out: Array) -> list[Any]:
+    """Whether low ≤ row[i] for every logit of a block: words of 32 bits, from out[0] on."""
+    builder, lows = stored.builder, stored.reals(low, MASK_LANES)
 
     def body(index: Any, _totals: list[Vector]) -> list[Vector]:
-        values = stored.values(index, MASK_LANES)
-        inside = values.compare(">=", lows) & values.compare("<=", highs)
-        _store_word(inside, builder.sub(index, start), out)
+        flags = stored.values(index, MASK_LANES).compare(">=", lows)
+        _store_word(flags, builder.sub(index, start), out)
         return []
 
     return loop(builder, start, stop, MASK_LANES, [], body)
 
 
-def _store_word(flags: Vector, token: Any, out: Array) -> Any:
-    """Write 32 flags as the word that holds the bits of a token; that word."""
+def _store_word(flags: Vector, token: Any, out: Array) -> None:
+    """Write 32 flags as the word that holds the bits of a token."""
     word = flags.builder.bitcast(flags.value, INT32)
     place = flags.builder.lshr(token, ir.Constant(INT64, 5))
     out.store(place, splat(flags.builder, word, 1))
-    return word
 
 
 @over_row((_REAL, _REAL), _INDEX, _REAL, _REAL)
@@ -300,63 +296,67 @@ def divide_block_between(
     return _write(stored.builder, start, stop, out, make)
 
 
-def _edited(values: Vector, words: list[Any], bias: Any) -> Vector:
-    """Add a bias to 32 logits by the bits of one word; −inf by those not set in another."""
-    builder, flags = values.builder, ir.VectorType(ir.IntType(1), MASK_LANES)
+def _biased(values: Vector, inside: Vector, bias: Any) -> Vector:
+    """Add a bias to the logits whose flag is set."""
     if values.element == FLOAT:
-        bias = builder.fptrunc(bias, FLOAT)
-    inside, kept = (Vector(builder, builder.bitcast(word, flags)) for word in words)
-    values = values + inside.choose(splat(builder, bias, MASK_LANES), 0.0)
-    return kept.choose(values, -_INF)
+        bias = values.builder.fptrunc(bias, FLOAT)
+    return inside.choose(values + splat(values.builder, bias, values.count), values)
 
 
-def _words(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Any]:
-    """The word of each bitmask that holds the bits of a token."""
-    place = builder.lshr(token, ir.Constant(INT64, 5))
-    return [item.load(place, 1).lane(0) for item in bitmasks]
+def _flags(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Vector]:
+    """The bits of 32 tokens, from one on, in each bitmask."""
+    place, flags = builder.lshr(token, ir.Constant(INT64, 5)), ir.VectorType(ir.IntType(1), 32)
+    words = [item.load(place, 1).lane(0) for item in bitmasks]
+    return [Vector(builder, builder.bitcast(word, flags)) for word in words]
 
 
 @over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL)
 def largest_edited_block(
     stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, bias: Any
 ) -> list[Any]:
-    """The largest logit of a block after two bitmasks, in the row's precision; see `_edited`."""
+    """The largest logit of a block after two bitmasks, in the row's precision.
+
+    A bias is added to those whose bit in `biased` is set, and those whose bit in `allowed` is not
+    set are left out.
+    """
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        words = _words(stored.builder, (biased, allowed), index)
-        return [_edited(stored.values(index, MASK_LANES), words, bias).larger(totals[0])]
+        inside, kept = _flags(stored.builder, (biased, allowed), index)
+        values = _biased(stored.values(index, MASK_LANES), inside, bias)
+        return [kept.choose(values, -_INF).larger(totals[0])]
 
     lowest = filled(stored.builder, stored.element, MASK_LANES, -_INF)
     [top] = loop(stored.builder, start, stop, MASK_LANES, [lowest], body)
     return [top.reduce(larger)]
 
 
-@over_row(types.int64, _INDEX, GIVEN, GIVEN, GIVEN, *[_REAL] * 4)
+@over_row(types.void, _INDEX, GIVEN, GIVEN, _REAL, _REAL, GIVEN)
 def masks_edited(
-    stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, out: Array, *bounds: Any
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    biased: Array,
+    allowed: Array,
+    inside: Any,
+    outside: Any,
+    out: Array,
 ) -> list[Any]:
-    """Which logits of a block reach a high bound: words as of `masks_between`.
+    """Which logits of a block reach a bound: words as of `masks_reaching`.
 
-    Returns how many reach only a low bound. bounds: low and high, for logits whose bit in `biased`
-    is set, then for others. Those whose bit in `allowed` is not set reach none.
+    The bound is `inside` for those whose bit in `biased` is set, else `outside`. Those whose bit in
+    `allowed` is not set reach none.
     """
-    builder, size = stored.builder, ir.VectorType(ir.IntType(1), MASK_LANES)
-    reals = [stored.reals(bound, MASK_LANES) for bound in bounds]
+    builder = stored.builder
+    bounds = [stored.reals(bound, MASK_LANES) for bound in (inside, outside)]
 
-    def body(index: Any, totals: list[Vector]) -> list[Vector]:
-        values, words = stored.values(index, MASK_LANES), _words(builder, (biased, allowed), index)
-        inside, kept = (Vector(builder, builder.bitcast(word, size)) for word in words)
-        low, high = (
-            values.compare(">=", inside.choose(one, other)) & kept
-            for one, other in zip(reals[:2], reals[2:], strict=True)
-        )
-        _store_word(high, builder.sub(index, start), out)
-        found = builder.ctpop(builder.bitcast((low ^ high).value, INT32))
-        return [totals[0] + splat(builder, builder.zext(found, INT64), 1)]
+    def body(index: Any, _totals: list[Vector]) -> list[Vector]:
+        is_inside, kept = _flags(builder, (biased, allowed), index)
+        values = stored.values(index, MASK_LANES)
+        flags = values.compare(">=", is_inside.choose(*bounds)) & kept
+        _store_word(flags, builder.sub(index, start), out)
+        return []
 
-    none = filled(builder, INT64, 1)
-    [below] = loop(builder, start, stop, MASK_LANES, [none], body)
-    return [below.lane(0)]
+    return loop(builder, start, stop, MASK_LANES, [], body)
 
 
 @over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL, GIVEN)
@@ -369,10 +369,10 @@ def copy_edited_block(
     bias: Any,
     out: Array,
 ) -> list[Any]:
-    """A block into `out` from 0 on, float64, after two bitmasks; its largest logit."""
+    """A block into `out` from 0 on, float64, edited as by `largest_edited_block`; its largest."""
 
     def make(index: Any) -> Vector:
-        words = _words(stored.builder, (biased, allowed), index)
-        return _edited(exact(stored.values(index, MASK_LANES)), words, bias)
+        inside, kept = _flags(stored.builder, (biased, allowed), index)
+        return kept.choose(_biased(exact(stored.values(index, MASK_LANES)), inside, bias), -_INF)
 
     return _write(stored.builder, start, stop, out, make)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import masks_between, masks_edited, weigh_eight
+from decoding.kernels.compiled.blocks import masks_edited, masks_reaching, weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import slack_of
 from decoding.kernels.compiled.memory import (
@@ -35,22 +35,13 @@ from decoding.kernels.compiled.passes import (
     smallest_at_least,
     stored_bounds,
 )
-from decoding.kernels.compiled.scalars import bit_count, row_of_doubles, trailing_zeros
+from decoding.kernels.compiled.scalars import above_of, bit_count, row_of_doubles, trailing_zeros
 from decoding.kernels.compiled.selection import nth_largest
 from decoding.kernels.compiled.state import is_cut, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
-
-
-@compiled
-def _reaching(row: Any, tie: Any, low: Any, temperature: Any, bias: Any) -> Any:
-    """The least stored logits that reach a tie, and a higher bound, with a bias."""
-    least = smallest_at_least(row, low, temperature, bias)
-    if tie == low:
-        return least, least
-    return smallest_at_least(row, tie, temperature, bias), least
 
 
 @compiled
@@ -64,19 +55,24 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """
     row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    masked, counts = state.masked, memory.doubles[TIES]
+    masked, counts, temperature = state.masked, memory.doubles[TIES], state.temperature
+    ties, cuts = masked and tie < low, not masked and state.high < np.inf
     # Finite, so that what fills the last block up, −inf, is below it.
     bounds = row_of_doubles(block_max) if masked else row
-    least, most = stored_bounds(bounds, low, state.high, state.temperature)
-    floor, inside, outside = least, (least, least), (least, least)
+    least, most = stored_bounds(bounds, low, state.high, temperature)
+    floor, inside, outside, tie_inside, tie_outside = least, least, least, least, least
     if masked:
-        floor = smallest_at_least(bounds, tie, state.temperature, 0.0)
-        inside = _reaching(row, tie, low, state.temperature, state.bias)
-        outside = _reaching(row, tie, low, state.temperature, 0.0)
+        inside = smallest_at_least(row, low, temperature, state.bias)
+        outside = smallest_at_least(row, low, temperature, 0.0)
+    if ties:
+        floor = smallest_at_least(bounds, tie, temperature, 0.0)
+        tie_inside = smallest_at_least(row, tie, temperature, state.bias)
+        tie_outside = smallest_at_least(row, tie, temperature, 0.0)
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
+    others, above = words[BLOCK // MASK :], above_of(row, most)
     for block in range(blocks_of(row)):
-        if floor < least:
+        if ties:
             counts[block] = 0.0
         if not block_max[block] >= floor:
             continue
@@ -85,11 +81,18 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         before, below = count, 0
         first = block * BLOCK
         if masked:
-            below = masks_edited(
-                row, first, first + BLOCK, biased, allowed, words, *inside, *outside
-            )
+            masks_edited(row, first, first + BLOCK, biased, allowed, inside, outside, words)
         else:
-            masks_between(row, first, first + BLOCK, least, most, words)
+            masks_reaching(row, first, first + BLOCK, least, words)
+        if ties:
+            masks_edited(
+                row, first, first + BLOCK, biased, allowed, tie_inside, tie_outside, others
+            )
+        elif cuts:
+            masks_reaching(row, first, first + BLOCK, above, others)
+        for index in range(BLOCK // MASK if ties or cuts else 0):
+            below += bit_count(np.uint32(words[index] ^ others[index]))
+            words[index] &= np.int32(-1) if ties else ~others[index]
         for start in range(first, first + BLOCK, MASK):
             mask = np.uint32(words[(start - first) // MASK])
             if count + MASK > limit and count + bit_count(mask) > limit:
@@ -102,7 +105,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
                     ids[count] = token_id
                     logits[count] = logit
                     count += 1
-        if floor < least:
+        if ties:
             counts[block] = below
         if masked and count == before:
             block_max[block] = lower

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import masks_between
+from decoding.kernels.compiled.blocks import masks_reaching
 from decoding.kernels.compiled.final import final_at, is_edited_block, opened
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.memory import (
@@ -202,10 +202,10 @@ def _add_rivals(step: Any, block: Any, score: Any, count: Any, seed: Any) -> Any
     bound -= abs(bound) * 1e-6 + 1e-9
     if is_edited_block(step, block):
         least = max(bound, -_FLOAT32_MOST)
-        masks_between(opened(step, block), start, start + BLOCK, least, np.inf, words)
+        masks_reaching(opened(step, block), start, start + BLOCK, least, words)
     else:
         least = min(max(bound * step.state.temperature, -_FLOAT32_MOST), _FLOAT32_MOST)
-        masks_between(row, start, start + BLOCK, as_real(row, least), np.inf, words)
+        masks_reaching(row, start, start + BLOCK, as_real(row, least), words)
     least, at, is_known = np.uint64(0), np.uint64(len(step.history)), False
     for first in range(start, start + BLOCK, 32):
         able = np.uint32(words[(first - start) // 32])

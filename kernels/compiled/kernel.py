@@ -18,6 +18,7 @@ from decoding.kernels.compiled.records import (
     BATCH,
     BITMASK_WORDS,
     BITMASKS,
+    CALL_SIZE,
     ENTRY_COUNT,
     FORMAT,
     INSTRUCTIONS,
@@ -28,7 +29,10 @@ from decoding.kernels.compiled.records import (
     OUTCOMES,
     PLAN,
     PLANS,
+    RAW_ROWS,
+    SCRATCH,
     THREADS,
+    TURNS,
     flatten,
     write_operands,
 )
@@ -48,7 +52,7 @@ from decoding.kernels.vector.step import VectorKernel
 COMPACT_LIMIT = 16_384
 """The most candidates that are listed; above, a row stays whole."""
 
-_INT32, _INT64, _BYTE = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
+_BYTE = np.dtype(np.uint8)
 
 _memory = threading.local()
 _NO_MEMORY = -1, np.zeros(0, np.int64), ()
@@ -71,11 +75,13 @@ class CompiledKernel:
         self._top = np.zeros(0, TOP)
         self._result = StepResult.of(self._outcomes, self._top)
         self._instructions, self._sparse = flatten(nothing)
-        self._call = np.zeros(THREADS + 1, np.int64)
-        self._call[MOST_LISTED] = compact_limit
+        self._turns = np.zeros(3, np.int64)
+        self._call = np.zeros(CALL_SIZE, np.int64)
+        self._call[MOST_LISTED], self._call[TURNS] = compact_limit, _address(self._turns)
+        # What the call was written for, where this need not be written again.
         self._head: tuple[Any, ...] | None = None
         self._bitmasks: NDArray[np.int32] | None = None
-        self._turns = np.zeros(3, np.int64)
+        self._scratch: NDArray[np.int64] | None = None
         self.regrouped(batch, threads)
 
     def step(
@@ -180,45 +186,40 @@ class CompiledKernel:
         asked: int,
     ) -> int:
         """Run the compiled step over the rows; return how many of them it left."""
-        edited, width = logits is not raw_logits, logits.shape[1]
-        if edited:
-            rows, stride = _flat(logits)
-            raw_rows, raw_stride = _flat(raw_logits)
-            if raw_stride != stride:
-                rows, stride = _flat(np.ascontiguousarray(logits))
-                raw_rows, _ = _flat(np.ascontiguousarray(raw_logits))
-        elif logits.flags.carray:  # as `_flat` does, in less time
-            rows = raw_rows = logits.view(_BYTE)
-            stride = width * logits.itemsize
+        width = logits.shape[1]
+        if logits.flags.carray:  # as `_flat` does, in less time
+            rows, stride = logits.view(_BYTE), width * logits.itemsize
         else:
             rows, stride = _flat(logits)
-            raw_rows = rows
-        head = (stride, width, edited, asked, logits.dtype)
+        raw_rows = rows
+        head = (stride, width, asked, logits.dtype)
         if head != self._head:
-            self._head, self._call[: ASKED + 1] = head, head[:4]
-            self._call[FORMAT] = format_of(logits.dtype)
+            self._head, self._call[: ASKED + 1] = head, head[:-1]
+            self._call[FORMAT], self._call[RAW_ROWS] = format_of(logits.dtype), 0
+        if logits is not raw_logits:
+            raw_rows, raw_stride = _flat(raw_logits)
+            if raw_stride != stride:
+                plain = np.ascontiguousarray(logits), np.ascontiguousarray(raw_logits)
+                return self._run(*plain, bitmasks, token_ids, lengths, prompt_lengths, asked)
+            self._head, self._call[RAW_ROWS] = None, _address(raw_rows)
         if bitmasks is not self._bitmasks:
             # A copy is not this object next time either: what it copies may have changed.
-            self._bitmasks = _plain(bitmasks, _INT32)
+            self._bitmasks = np.require(bitmasks, np.int32, "CAW")
             self._call[BITMASKS : BITMASK_WORDS + 1] = _address(self._bitmasks), *bitmasks.shape
-        if not (
-            token_ids.dtype is _INT32
-            and lengths.dtype is _INT64
-            and prompt_lengths.dtype is _INT64
-            and token_ids.flags.carray
-            and lengths.flags.carray
-            and prompt_lengths.flags.carray
-        ):
-            token_ids = _plain(token_ids, _INT32)
-            lengths, prompt_lengths = _plain(lengths, _INT64), _plain(prompt_lengths, _INT64)
-        arguments = (rows, raw_rows, token_ids, lengths, prompt_lengths, self._call)
+        seen = token_ids, lengths, prompt_lengths
         if self._beside == 0:
-            left: int = step_rows(*arguments, _memory_for(width), self._turns)
+            scratch = _memory_for(width)
+            if scratch is not self._scratch:
+                self._scratch, self._call[SCRATCH:] = scratch, scratch
+            try:
+                left: int = step_rows(rows, *seen, self._call)
+            except TypeError:  # as they are read-only, or not side by side
+                left = step_rows(rows, *_plain(*seen), self._call)
             return left
         # Of this call alone: a thread that begins late finds that no row of it is left.
-        arguments = (*arguments[:-1], self._call.copy())
-        turns = np.zeros(3, np.int64)
-        work = partial(_run, arguments, width, turns)
+        call, turns = self._call.copy(), np.zeros(3, np.int64)
+        call[TURNS] = _address(turns)
+        work = partial(_run, (rows, *_plain(*seen)), call, width, (turns, raw_rows))
         workers = self._threads()
         others = [workers.submit(work) for _ in range(self._beside)]
         work()
@@ -267,16 +268,22 @@ class CompiledKernel:
             hide_raw(self._result, self._batch.raw)
 
 
-def _run(arguments: tuple[Any, ...], width: int, turns: NDArray[np.int64]) -> None:
-    """Run rows with the memory of the thread that runs them."""
-    step_rows(*arguments, _memory_for(width), turns)
+def _run(
+    arrays: tuple[NDArray[Any], ...], call: NDArray[np.int64], width: int, _kept: object
+) -> None:
+    """Run rows with the memory of the thread that runs them.
+
+    call: has addresses of what is kept.
+    """
+    call = call.copy()
+    call[SCRATCH:] = _memory_for(width)
+    step_rows(*arrays, call)
 
 
-def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The array as the compiled signatures have it: contiguous, writeable, of that dtype."""
-    if array.dtype is dtype and array.flags.carray:
-        return array
-    return np.array(array, dtype, order="C")
+def _plain(*history: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Token ids and two arrays of lengths as the compiled signature has them."""
+    kinds = (np.int32, np.int64, np.int64)
+    return tuple(np.require(array, kind, "CAW") for array, kind in zip(history, kinds, strict=True))
 
 
 def _memory_for(width: int) -> NDArray[np.int64]:
@@ -323,9 +330,10 @@ class _Address:
 
 
 def run_once(dtype: np.dtype[Any]) -> None:
-    """Draw from one tiny row of a format, which compiles the step for it or loads it."""
+    """Draw from one tiny row of a format, which compiles the step or loads it, for good."""
     nothing = assemble([[]])
     batch = Batch(nothing, np.zeros(1, np.uint64), np.ones(1, np.bool_), np.zeros(1, np.int64))
     row, lengths = np.zeros((1, 2), dtype), np.zeros(1, np.int64)
     bitmasks, token_ids = np.zeros((0, 1), np.int32), np.zeros((1, 1), np.int32)
     CompiledKernel(batch).step(row, row, bitmasks, token_ids, lengths, lengths, describe=False)
+    step_rows.disable_compile()

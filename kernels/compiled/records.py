@@ -48,16 +48,18 @@ STATE = np.dtype([(name, kind) for kind, names in _NAMES.items() for name in nam
 
 
 (
-    STRIDE, WIDTH, EDITED, ASKED, MOST_LISTED, INSTRUCTIONS, INSTRUCTION_COUNT, ENTRIES,
-    ENTRY_COUNT, PLANS, BATCH, OUTCOMES, LIKELIEST, LIKELIEST_COUNT, FORMAT, BITMASKS,
-    BITMASK_COUNT, BITMASK_WORDS, OUT, THREADS,
-) = range(20)  # fmt: skip
-"""Indices into the integers that a call of `step.step_rows` is given.
+    STRIDE, WIDTH, ASKED, FORMAT, MOST_LISTED, INSTRUCTIONS, INSTRUCTION_COUNT, ENTRIES,
+    ENTRY_COUNT, PLANS, BATCH, OUTCOMES, LIKELIEST, LIKELIEST_COUNT, BITMASKS, BITMASK_COUNT,
+    BITMASK_WORDS, RAW_ROWS, OUT, THREADS, TURNS, SCRATCH,
+) = range(22)  # fmt: skip
+CALL_SIZE = SCRATCH + 6
+"""Indices into the integers that a call of `step.step_rows` is given, and how many there are.
 
-STRIDE: bytes from row to row. EDITED: whether the raw rows are others. ASKED: see `step.DRAW`.
-MOST_LISTED: of candidates. BATCH: how many rows, plans and outcomes there are. LIKELIEST: the
-records of the likeliest tokens. FORMAT: of the logits. OUT: where edited logits go, as float64.
-What is in the plural, and OUT, are addresses.
+STRIDE: bytes from row to row. ASKED: see `step.DRAW`. FORMAT: of the logits. MOST_LISTED: of
+candidates. BATCH: how many rows, plans and outcomes there are. LIKELIEST: the records of the
+likeliest tokens. RAW_ROWS: 0 where the rows are as the model gave them. OUT: where edited logits
+go, as float64. TURNS: see `step.step_rows`. SCRATCH: the first of `memory.addresses`. What is in
+the plural, and OUT, are addresses.
 """
 
 

@@ -36,7 +36,6 @@ from decoding.kernels.compiled.records import (
     BITMASK_COUNT,
     BITMASK_WORDS,
     BITMASKS,
-    EDITED,
     ENTRIES,
     ENTRY_COUNT,
     FORMAT,
@@ -50,10 +49,13 @@ from decoding.kernels.compiled.records import (
     OUTCOMES,
     PLAN,
     PLANS,
+    RAW_ROWS,
+    SCRATCH,
     SPARSE,
     STATE,
     STRIDE,
     THREADS,
+    TURNS,
     WIDTH,
 )
 from decoding.kernels.compiled.rows import run
@@ -180,28 +182,18 @@ def _note_sums(found: Any, temperature: Any, state: Any) -> Any:
 
 
 @entry
-def step_rows(
-    logits: Any,
-    raw_logits: Any,
-    token_ids: Any,
-    lengths: Any,
-    prompt_lengths: Any,
-    call: Any,
-    scratch: Any,
-    turns: Any,
-) -> Any:
+def step_rows(logits: Any, token_ids: Any, lengths: Any, prompt_lengths: Any, call: Any) -> Any:
     """Check the rows of a batch that no thread has taken, run their programs; draw or write them.
 
-    turns: int64, shared by the threads of a call, 0 when it begins: which row comes next, how many
-    are done, and how many are left to NumPy. Returns that when no row is left to take and, as a
-    rule, all are done. Where there is one thread, `turns` is 0 again at the end.
+    logits: bytes. call: integers, at the places that `records` names.
 
-    logits, raw_logits: bytes. call: integers, at the places that `records` names. scratch: of
-    `memory.addresses`.
+    Turns are three integers that the threads of a call share, 0 when it begins: which row comes
+    next, how many are done, and how many are left to NumPy. Returns that when no row is left to
+    take and, as a rule, all are done. Where there is one thread, all are 0 again at the end.
     """
     # By address: arrays that Python owns are counted at every use of a part of them.
     stride, width, asked, limit = call[STRIDE], call[WIDTH], call[ASKED], call[MOST_LISTED]
-    edited = call[EDITED] != 0
+    edited, scratch = call[RAW_ROWS] != 0, call[SCRATCH:]
     wanted = asked == DESCRIBE
     instructions = carray(as_pointer(call[INSTRUCTIONS]), (call[INSTRUCTION_COUNT],), INSTRUCTION)
     sparse = carray(as_pointer(call[ENTRIES]), (call[ENTRY_COUNT],), SPARSE)
@@ -213,11 +205,13 @@ def step_rows(
     doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
     integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
     shadow = carray(as_pointer(scratch[2]), (scratch[5],), np.float64)
+    turns = carray(as_pointer(call[TURNS]), (3,), np.int64)
     size = call[BATCH]
     out = carray(as_pointer(call[OUT]), (size * width,), np.float64)
     memory = Memory(doubles, integers, masks)
     state = carray(as_pointer(scratch[3]), (1,), STATE)[0]
-    first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
+    first_byte = np.int64(logits.ctypes.data)
+    first_raw = call[RAW_ROWS] if edited else first_byte
     index = add_shared(turns, _NEXT, 1)
     while index < size:
         plan, outcome = plans[index], outcomes[index]
