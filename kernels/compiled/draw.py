@@ -315,9 +315,9 @@ def draw_from_row(step: Any, seed: Any) -> Any:
         if turn == 0:
             found, listed[0] = min(found, 1), likeliest
         for place in range(found):
-            block = np.int64(listed[place])
-            if reached[block] >= score:
-                count = _add_rivals(step, block, score, count, seed)
+            chosen = np.int64(listed[place])
+            if reached[chosen] >= score:
+                count = _add_rivals(step, chosen, score, count, seed)
             if count >= _MANY or place == found - 1:
                 best, score, logit = _best_of(step, count, seed, best, score, logit)
                 count = 0

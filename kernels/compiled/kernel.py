@@ -204,22 +204,22 @@ class CompiledKernel:
             self._head, self._call[RAW_ROWS] = None, _address(raw_rows)
         if bitmasks is not self._bitmasks:
             # A copy is not this object next time either: what it copies may have changed.
-            self._bitmasks = np.require(bitmasks, np.int32, "CAW")
+            self._bitmasks = _plain(bitmasks, np.int32)
             self._call[BITMASKS : BITMASK_WORDS + 1] = _address(self._bitmasks), *bitmasks.shape
-        seen = token_ids, lengths, prompt_lengths
         if self._beside == 0:
             scratch = _memory_for(width)
             if scratch is not self._scratch:
                 self._scratch, self._call[SCRATCH:] = scratch, scratch
             try:
-                left: int = step_rows(rows, *seen, self._call)
+                left: int = step_rows(rows, token_ids, lengths, prompt_lengths, self._call)
             except TypeError:  # as they are read-only, or not side by side
-                left = step_rows(rows, *_plain(*seen), self._call)
+                left = step_rows(*_plain_all(rows, token_ids, lengths, prompt_lengths), self._call)
             return left
         # Of this call alone: a thread that begins late finds that no row of it is left.
         call, turns = self._call.copy(), np.zeros(3, np.int64)
         call[TURNS] = _address(turns)
-        work = partial(_run, (rows, *_plain(*seen)), call, width, (turns, raw_rows))
+        arrays = _plain_all(rows, token_ids, lengths, prompt_lengths)
+        work = partial(_run, arrays, call, width, raw_rows, turns)
         workers = self._threads()
         others = [workers.submit(work) for _ in range(self._beside)]
         work()
@@ -269,7 +269,7 @@ class CompiledKernel:
 
 
 def _run(
-    arrays: tuple[NDArray[Any], ...], call: NDArray[np.int64], width: int, _kept: object
+    arrays: tuple[NDArray[Any], ...], call: NDArray[np.int64], width: int, *_kept: object
 ) -> None:
     """Run rows with the memory of the thread that runs them.
 
@@ -280,10 +280,15 @@ def _run(
     step_rows(*arrays, call)
 
 
-def _plain(*history: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Token ids and two arrays of lengths as the compiled signature has them."""
+def _plain(array: NDArray[Any], kind: type[Any]) -> NDArray[Any]:
+    """The array as the compiled signature has it: side by side, writeable, of that type."""
+    return np.require(array, kind, ("C", "A", "W"))
+
+
+def _plain_all(rows: NDArray[np.uint8], *history: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Rows, token ids and two arrays of lengths as the compiled signature has them."""
     kinds = (np.int32, np.int64, np.int64)
-    return tuple(np.require(array, kind, "CAW") for array, kind in zip(history, kinds, strict=True))
+    return rows, *(_plain(array, kind) for array, kind in zip(history, kinds, strict=True))
 
 
 def _memory_for(width: int) -> NDArray[np.int64]:
