@@ -160,7 +160,10 @@ def _trusted(
 
 
 def _integers(name: str, values: object, ndim: int, dtype: type[Any]) -> NDArray[Any]:
-    """Convert an array, a tensor or nested lists to integers of a dtype; the array itself if so."""
+    """Convert an array, a tensor or nested lists to integers of a dtype.
+
+    The result is writeable and side by side, as kernels read it; the array itself where it is that.
+    """
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, OverflowError):
@@ -172,7 +175,7 @@ def _integers(name: str, values: object, ndim: int, dtype: type[Any]) -> NDArray
     if array.ndim != ndim:
         raise ShapeError(name, f"shape {array.shape}", f"{ndim} dimensions")
     if array.dtype == dtype:
-        return array
+        return np.require(array, requirements=("C", "A", "W"))
     limits = np.iinfo(dtype)
     if array.size and not (array.min() >= limits.min and array.max() <= limits.max):
         raise ParameterError(name, values, f"integers that {np.dtype(dtype)} holds")

@@ -30,13 +30,14 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
+    MOST_SHIFTED,
     SLACK,
     Window,
     blocks_of,
-    can_shift,
     count_above,
     count_between,
     everything,
+    exponent_of,
     extremes,
     interval,
     is_wide,
@@ -44,7 +45,6 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     nth_equal,
     rates_of,
-    rounder_of,
     run_from,
     scan,
     weigh,
@@ -287,18 +287,16 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 @compiled
 def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
     """Copy the logits that are `low` or more, and sum all weights, in one pass over a row."""
-    rate, lowest = rates_of(search.scale)
-    zero, address = as_real(row, search.reference), address_of(buffer)
-    rounder, unit = rounder_of(row, zero, search.scale)
-    total, count, stop = 0.0, np.int64(0), 0
+    at = exponent_of(row, as_real(row, search.reference), search.scale)
+    total, count, stop, address = 0.0, np.int64(0), 0, address_of(buffer)
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
         count, weight = gather_and_weigh(
-            row, start, stop, low, address, count, zero, lowest, rate, rounder
+            row, start, stop, low, address, count, at.reference, at.lowest, at.rate, at.rounder
         )
         total += np.float64(weight)
-    return count, total / unit
+    return count, total / at.unit
 
 
 @compiled
@@ -344,7 +342,7 @@ def _sift(
     elif (
         np.isnan(total)
         and not edges.outer_high < search.reference
-        and can_shift(search.reference, search.scale)
+        and abs(search.reference * search.scale) < MOST_SHIFTED
     ):
         count, total = _gather_and_weigh(row, search, edges.outer_low, buffer)
     else:

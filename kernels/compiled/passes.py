@@ -47,7 +47,7 @@ SLACK = 2.5e-7
 """More than the relative rounding of a float32."""
 _DOUBLE_SLACK, _TINY = 1e-15, 1e-300
 _LARGEST = 1.7976931348623157e308
-_MOST_SHIFTED = 6e4
+MOST_SHIFTED = 6e4
 """Exponents of e up to this size stay below 2¹⁷ as those of 2."""
 
 
@@ -152,45 +152,66 @@ class Survey(NamedTuple):
     possible: Any
 
 
-@compiled
-def rounder_of(row: Any, reference: Any, scale: Any) -> Any:
-    """The rounder for weights exp((z − reference) · scale), and what these make of the reference.
+class Exponent(NamedTuple):
+    """How weights exp((z − reference) · scale) are taken in float32.
 
-    See `weights.shifted_factors`. `can_shift` must say that there is one.
+    rate, lowest: of `rates_of`. rounder: see `weights.shifted_factors`; NaN where the reference is
+    too large for it. unit: what the reference itself weighs.
     """
-    rate, rounder = np.float32(scale * LOG2_E), np.float32(EXPONENT_ROUNDER)
-    if row.format == FLOAT64:
-        return rounder, 1.0
-    rounder = np.float32(EXPONENT_ROUNDER - reference * np.float64(rate))
-    return rounder, np.float64(weight_of(reference, rate, rounder))
+
+    reference: Any
+    scale: Any
+    rate: Any
+    lowest: Any
+    rounder: Any
+    unit: Any
 
 
 @compiled
-def _rounders(row: Any, reference: Any, scale: Any) -> Any:
-    """`rounder_of` at scale 1 and at another; weights of 1 where `can_shift` says that not."""
-    rounder = np.float32(EXPONENT_ROUNDER)
-    if not can_shift(reference, max(scale, 1.0)):
-        return rounder, 1.0, rounder, 1.0
-    rounder, unit = rounder_of(row, reference, 1.0)
-    return rounder, unit, *rounder_of(row, reference, scale)
-
-
-@inlined
-def can_shift(reference: Any, scale: Any) -> Any:
-    """Whether a reference's exponent is small enough for float32 to have its 32nd parts."""
-    return abs(reference * scale) < _MOST_SHIFTED
+def exponent_of(row: Any, reference: Any, scale: Any) -> Any:
+    """The `Exponent` of a reference in the row's precision."""
+    rate, lowest = rates_of(scale)
+    rounder, unit = np.float32(EXPONENT_ROUNDER), 1.0
+    if not abs(reference * scale) < MOST_SHIFTED:
+        rounder = np.float32(np.nan)
+    elif not is_wide(row):
+        rounder = np.float32(EXPONENT_ROUNDER - reference * np.float64(rate))
+        unit = np.float64(weight_of(reference, rate, rounder))
+    return Exponent(reference, scale, rate, lowest, rounder, unit)
 
 
 @compiled
-def _survey_far(row: Any, start: Any, stop: Any, reference: Any, scale: Any, block_max: Any) -> Any:
-    """As `survey_twice`, relative to a reference of any size; −inf for the least gap."""
-    rate, lowest = rates_of(1.0)
-    other_rate, other_lowest = rates_of(scale)
-    for block in range(start // BLOCK, stop // BLOCK):
-        block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
-    weight, _ = weigh_block(row, start, stop, reference, rate, lowest)
-    other, first = weigh_block(row, start, stop, reference, other_rate, other_lowest)
-    return weight, other, first, np.float32(-np.inf)
+def _survey_run(
+    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, block_max: Any
+) -> Any:
+    """Σ w at one `Exponent`; Σ w and Σ w · gap at another, and how far the least gap is counted.
+
+    Writes the block maxima. NaN for Σ w if any logit is. sums: whether the other ones are asked
+    for. The last is how much the least gap is above those that are not told apart, or −inf.
+    """
+    reference, lowest = plain.reference, max(plain.lowest, other.lowest)
+    weight, second, moment, least = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
+    if np.isnan(plain.rounder) or np.isnan(other.rounder):
+        for block in range(start // BLOCK, stop // BLOCK):
+            block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
+        weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
+        second, moment = weigh_block(row, start, stop, reference, other.rate, lowest)
+    elif not sums:
+        weight = survey_total(
+            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
+        )
+    elif other.scale == 1.0:
+        weight, moment, low = survey_sums(
+            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
+        )
+        second, least = weight, np.float64(low)
+    else:
+        weight, second, moment, low = survey_twice(
+            row, start, stop, reference, lowest, plain.rate, plain.rounder, other.rate,
+            other.rounder, block_max,
+        )  # fmt: skip
+        least = np.float64(low)
+    return weight, second, np.float64(moment), least - lowest
 
 
 @compiled
@@ -202,41 +223,23 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     The sums are taken relative to a reference, the largest logit of the first block, which is
     replaced by that of a run where a logit exceeds it by more than 40.
     """
-    rate, lowest = rates_of(1.0)
-    scale = 1.0 / temperature if temperature > 0.0 else 1.0
-    other_rate, other_lowest = rates_of(scale)
-    common = max(lowest, other_lowest)
+    scale, sums = 1.0 / temperature if temperature > 0.0 else 1.0, temperature > 0.0
     reference, stop = largest_value(row, 0, BLOCK), 0
     known = -np.inf < reference < np.inf
     reference = reference if known else 0.0
-    rounder, unit, other_rounder, other_unit = _rounders(row, reference, scale)
-    total, scaled, moment, largest = 0.0, 0.0, 0.0, -np.inf
+    plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
     # Whether no gap is the least there is; a token that is removed has that.
-    whole, sums = temperature > 0.0, temperature == 1.0
+    total, scaled, moment, largest, whole = 0.0, 0.0, 0.0, -np.inf, True
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
-        weight, other, first, top = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
-        least = np.float32(-np.inf)
+        weight, second, first, least, top = np.float32(0.0), np.float32(0.0), 0.0, 0.0, -np.inf
         for _ in range(3):
-            if not can_shift(reference, max(scale, 1.0)):
-                weight, other, first, least = _survey_far(
-                    row, start, stop, reference, scale, block_max
-                )
-            elif sums:
-                weight, first = survey_sums(
-                    row, start, stop, reference, lowest, rate, rounder, block_max
-                )
-                other = weight
-            elif temperature > 0.0:
-                weight, other, first, least = survey_twice(
-                    row, start, stop, reference, common, rate, rounder, other_rate, other_rounder,
-                    block_max,
-                )  # fmt: skip
-            else:
-                weight = survey_total(row, start, stop, reference, lowest, rate, rounder, block_max)
+            weight, second, first, least = _survey_run(
+                row, start, stop, plain, other, sums, block_max
+            )
             top = largest_of_run(block_max, start, stop)
             if known and top <= reference + 40.0:
-                if sums or temperature > 0.0 or start > 0 or weight < 0.999 * (stop - start):
+                if sums or start > 0 or weight < 0.999 * (stop - start):
                     break
                 sums = True  # as the first are equal, about
                 continue
@@ -244,37 +247,35 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
                 break
             # Once more, relative to this run's largest.
             if known:
-                total, scaled, moment = _moved(
-                    total / unit, scaled / other_unit, moment / other_unit, reference - top, scale
-                )
+                total, scaled, moment = _moved(total, scaled, moment, plain, other, top)
             reference, known = top, True
-            rounder, unit, other_rounder, other_unit = _rounders(row, reference, scale)
-            total, scaled, moment = total * unit, scaled * other_unit, moment * other_unit
+            plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
+            total, scaled, moment = total * plain.unit, scaled * other.unit, moment * other.unit
         if np.isnan(weight) or top == np.inf:
             return Survey(np.nan, 0.0, 0.0, 0.0, 0)
-        largest, whole = max(largest, top), whole and least > common + np.float32(0.5)
+        largest, whole = max(largest, top), whole and least > 0.5
         if known:
             total += np.float64(weight)
-            scaled += np.float64(other)
-            moment += np.float64(first) * scale
+            scaled += np.float64(second)
+            moment += first * scale
     if known:
-        total, scaled, moment = _moved(
-            total / unit, scaled / other_unit, moment / other_unit, reference - largest, scale
-        )
-    if temperature == 0.0 and not sums:
+        total, scaled, moment = _moved(total, scaled, moment, plain, other, largest)
+    if not sums:
         scaled, moment = np.nan, np.nan
     elif moment == 0.0:
         # All gaps are 0.
         total, scaled = 1.0 * row.width, 1.0 * row.width
-    return Survey(largest, total, scaled, moment, row.width if whole else 0)
+    return Survey(largest, total, scaled, moment, row.width if whole and sums else 0)
 
 
 @inlined
-def _moved(total: Any, scaled: Any, moment: Any, change: Any, scale: Any) -> Any:
-    """Rescale the sums of a `Survey` to another reference; the old one is `change` above it."""
-    factor = math.exp(change * scale)
-    moment = factor * (moment + scaled * change * scale)
-    return total * math.exp(change), scaled * factor, moment
+def _moved(total: Any, scaled: Any, moment: Any, plain: Any, other: Any, reference: Any) -> Any:
+    """Rescale the sums of a `Survey`, taken by two `Exponent`, to another reference."""
+    change = plain.reference - reference
+    power = change * other.scale
+    factor = math.exp(power) / other.unit
+    moment = factor * (moment + scaled * power)
+    return total * (math.exp(change) / plain.unit), scaled * factor, moment
 
 
 @compiled

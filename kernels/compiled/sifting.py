@@ -120,7 +120,7 @@ def gather_and_weigh(
 ) -> list[Any]:  # fmt: skip
     """`gather_block` of the logits that are `low` or more, and Σ w of all as of `survey_total`."""
     builder, lows = stored.builder, stored.reals(low, PAIR)
-    factors_of = shifted_factors(stored, reference, lowest, PAIR, (rate, rounder))
+    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:
         values = stored.unordered(index, PAIR)

@@ -34,19 +34,17 @@ from decoding.kernels.randomness import BLOCK_SIZE
 
 _INF = float("inf")
 _INDEX, _REAL, _SINGLE = types.int64, types.float64, types.float32
-_SURVEYED = 2 * LANES
-"""So many logits a survey takes at once, where it has registers for as many sums."""
 
 
 def factors(
-    stored: Stored, reference: Any, rate: Any, lowest: Any, count: int = PAIR
+    stored: Stored, reference: Any, rate: Any, lowest: Any
 ) -> Callable[[Vector], tuple[Vector, Vector, Vector]]:
     """A function of a vector of logits: two factors of 2^(gap · rate), and gaps z − reference.
 
     Gaps below `lowest` count as that.
     """
     zero = stored.real(reference)
-    rates, bounds = (splat(stored.builder, item, count) for item in (rate, lowest))
+    rates, bounds = (splat(stored.builder, item, PAIR) for item in (rate, lowest))
 
     def factors_of(values: Vector) -> tuple[Vector, Vector, Vector]:
         gap = gap_of(values, zero).at_least(bounds)
@@ -56,23 +54,23 @@ def factors(
 
 
 def shifted_factors(
-    stored: Stored, reference: Any, lowest: Any, count: int, *exponents: tuple[Any, Any]
+    stored: Stored, reference: Any, lowest: Any, *exponents: Any
 ) -> Callable[[Vector], tuple[list[tuple[Vector, Vector]], Vector]]:
-    """The same without a subtraction, for several (rate, rounder): pairs of factors, and gaps.
+    """`factors` without a subtraction, for some rates and rounders in turn: pairs, and gaps.
 
-    rounder: of `passes.rounder_of`. Weights are relative to what it makes of the reference, gaps to
-    the reference.
+    rounder: of `passes.exponent_of`. Weights are relative to what it makes of the reference, gaps
+    to the reference.
     """
     builder, wide = stored.builder, stored.element == DOUBLE
     zero = stored.real(reference)
     least = lowest if wide else stored.real(builder.fadd(reference, builder.fpext(lowest, DOUBLE)))
-    bound = splat(builder, least, count)
-    pairs = [[splat(builder, item, count) for item in exponent] for exponent in exponents]
+    bound, *vectors = (splat(builder, item, PAIR) for item in (least, *exponents))
 
     def factors_of(values: Vector) -> tuple[list[tuple[Vector, Vector]], Vector]:
         values = (gap_of(values, zero) if wide else values).at_least(bound)
         gap = values if wide else gap_of(values, zero)
-        return [exp2_of_sum(values, *pair) for pair in pairs], gap
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        return [exp2_of_sum(values, rate, rounder) for rate, rounder in pairs], gap
 
     return factors_of
 
@@ -107,16 +105,15 @@ def _survey(
     block_max: Array,
 ) -> list[Any]:
     """Write each block's largest logit; the totals as of `fold`."""
-    builder, count = stored.builder, totals[0][0].count
-    low = filled(builder, stored.element, count, -_INF)
+    builder, low = stored.builder, filled(stored.builder, stored.element, PAIR, -_INF)
 
     def body(index: Any, running: list[Vector]) -> list[Vector]:
-        values = stored.unordered(index, count)
+        values = stored.unordered(index, PAIR)
         return [values.larger(running[0]), *add(values, running[1:])]
 
     def each_block(first: Any, running: list[Vector]) -> list[Vector]:
         end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        top, *sums = loop(builder, first, end, count, [low, *running], body)
+        top, *sums = loop(builder, first, end, PAIR, [low, *running], body)
         largest = top.reduce(larger)
         if largest.type != DOUBLE:
             largest = builder.fpext(largest, DOUBLE)
@@ -143,17 +140,17 @@ def survey_total(
 
     That goes into `block_max`, at the place of the block; a NaN is not looked at.
     """
-    factors_of = shifted_factors(stored, reference, lowest, _SURVEYED, (rate, rounder))
+    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         [(near, power)], _ = factors_of(values)
         return [near.multiply_add(power, sums[0])]
 
-    zero = filled(stored.builder, FLOAT, _SURVEYED)
+    zero = filled(stored.builder, FLOAT, PAIR)
     return _survey(stored, start, stop, [(zero, plus)], add, block_max)
 
 
-@over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
+@over_row((_SINGLE,) * 3, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
 def survey_sums(
     stored: Stored,
     start: Any,
@@ -164,18 +161,20 @@ def survey_sums(
     rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """Σ weight and Σ weight · gap; writes the maxima too, and all else is as of `survey_total`."""
-    factors_of = shifted_factors(stored, reference, lowest, PAIR, (rate, rounder))
+    """`survey_total`, with Σ weight · gap and the least gap."""
+    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         [(near, power)], gap = factors_of(values)
-        return [near.multiply_add(power, sums[0]), (near * power).multiply_add(gap, sums[1])]
+        moment = (near * power).multiply_add(gap, sums[1])
+        return [near.multiply_add(power, sums[0]), moment, smaller(gap, sums[2])]
 
-    zero = filled(stored.builder, FLOAT, PAIR)
-    return _survey(stored, start, stop, [(zero, plus)] * 2, add, block_max)
+    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
+    totals = [(zero, plus), (zero, plus), (most, smaller)]
+    return _survey(stored, start, stop, totals, add, block_max)
 
 
-@over_row((_SINGLE,) * 4, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 4, GIVEN)
+@over_row((_SINGLE,) * 4, _INDEX, _REAL, *[_SINGLE] * 5, GIVEN)
 def survey_twice(
     stored: Stored,
     start: Any,
@@ -188,10 +187,10 @@ def survey_twice(
     other_rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """`survey_total` at a rate and `survey_sums` at another, in one pass; then the least gap."""
-    exponents = (rate, rounder), (other_rate, other_rounder)
-    factors_of = shifted_factors(stored, reference, lowest, PAIR, *exponents)
-    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
+    """`survey_total` at a rate and `survey_sums` at another, in less time than one by one."""
+    factors_of = shifted_factors(
+        stored, reference, lowest, rate, rounder, other_rate, other_rounder
+    )
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
         [(near, power), (other_near, other_power)], gap = factors_of(values)
@@ -199,6 +198,7 @@ def survey_twice(
         other = [sums[1] + weight, weight.multiply_add(gap, sums[2])]
         return [near.multiply_add(power, sums[0]), *other, smaller(gap, sums[3])]
 
+    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
     totals = [*[(zero, plus)] * 3, (most, smaller)]
     return _survey(stored, start, stop, totals, add, block_max)
 
