@@ -58,7 +58,7 @@ from decoding.kernels.compiled.scalars import (
     row_of_doubles,
     value_at,
 )
-from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
+from decoding.kernels.compiled.selection import BINS, BINS_BEYOND, boundary_bin, weighted_cut
 from decoding.kernels.compiled.sifting import (
     bin_block,
     gather_and_weigh,
@@ -77,8 +77,8 @@ _LISTED = 8_192
 """So many logits are listed rather than summed where they are."""
 _DOUBT = 0.03
 """By how much of the mass a sample's histogram may be wrong, before all blocks are asked."""
-_SIDE = BINS + 1
-"""Bins on one side of the centre, the last of which is for what is too far away."""
+_SIDE = BINS + BINS_BEYOND
+"""Bins on one side of the centre, the last of which are for what is too far away."""
 
 
 class Search(NamedTuple):

@@ -88,11 +88,12 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             masks_edited(
                 row, first, first + BLOCK, biased, allowed, tie_inside, tie_outside, others
             )
+            for index in range(BLOCK // MASK):
+                below += bit_count(np.uint32(words[index] ^ others[index]))
         elif cuts:
             masks_reaching(row, first, first + BLOCK, above, others)
-        for index in range(BLOCK // MASK if ties or cuts else 0):
-            below += bit_count(np.uint32(words[index] ^ others[index]))
-            words[index] &= np.int32(-1) if ties else ~others[index]
+            for index in range(BLOCK // MASK):
+                words[index] &= ~others[index]
         for start in range(first, first + BLOCK, MASK):
             mask = np.uint32(words[(start - first) // MASK])
             if count + MASK > limit and count + bit_count(mask) > limit:

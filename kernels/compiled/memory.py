@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.compiled.records import STATE
-from decoding.kernels.compiled.selection import BINS
+from decoding.kernels.compiled.selection import BINS, BINS_BEYOND
 from decoding.kernels.randomness import BLOCK_SIZE
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
@@ -40,7 +40,7 @@ class Memory(NamedTuple):
 def allocate(width: int) -> tuple[Any, Any, Any, Any]:
     """The arrays of a `Memory`, a shadow, and a state of a row, for rows of `width` logits."""
     blocks = -(-width // BLOCK_SIZE)
-    room = max(blocks * BLOCK_SIZE, 4 * (BINS + 2)) + _PADDING
+    room = max(blocks * BLOCK_SIZE, 4 * (BINS + BINS_BEYOND)) + _PADDING
     return (
         np.zeros((DOUBLES, room)),
         np.zeros((INTEGERS, room), np.int32),

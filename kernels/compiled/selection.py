@@ -9,6 +9,8 @@ import numpy as np
 from decoding.kernels.compiled.jit import compiled
 
 BINS = 256
+BINS_BEYOND = 16
+"""So many more bins, on each side of a centre, are for what is too far away."""
 _FEW = 24
 
 

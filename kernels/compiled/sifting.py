@@ -15,6 +15,7 @@ from numba import types
 from decoding.kernels.compiled.blocks import gap_of, loop, plus
 from decoding.kernels.compiled.formats import LANES, PAIR, Stored, over_row
 from decoding.kernels.compiled.intrinsics import GIVEN, Array
+from decoding.kernels.compiled.selection import BINS_BEYOND
 from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, Vector, filled, splat
 from decoding.kernels.compiled.weights import add_chosen, factors, shifted_factors
 
@@ -37,19 +38,23 @@ def bin_block(
 ) -> list[Any]:
     """The bin of each logit of a block, written into `bins` from 0 on.
 
-    bin = (|z − centre| − near) · boost · factor, within [0, beyond], rounded down; for logits above
-    the centre beyond + 1 is added. Distances are float32.
+    bin = (|z − centre| − near) · boost · factor, at least 0, rounded down; for logits above the
+    centre beyond + `BINS_BEYOND` is added. Distances are float32.
+
+    What would be `beyond` or more is spread over as many bins from there on: as a rule most logits
+    are, and counts of one bin wait for each other.
     """
     builder, zero = stored.builder, stored.real(centre)
     nears, boosts, factors = (splat(builder, item, LANES) for item in (near, boost, factor))
-    most = splat(builder, builder.sitofp(beyond, FLOAT), LANES)
-    further = splat(builder, builder.add(beyond, ir.Constant(INT32, 1)), LANES)
+    least = splat(builder, builder.sitofp(beyond, FLOAT), LANES)
+    most = least + Vector(builder, ir.Constant(least.value.type, list(range(LANES))))
+    further = splat(builder, builder.add(beyond, ir.Constant(INT32, BINS_BEYOND)), LANES)
 
     def body(index: Any, _totals: list[Vector]) -> list[Vector]:
         gap = gap_of(stored.values(index, LANES), zero)
         distance = (gap.bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
         place = ((distance - nears) * boosts * factors).larger(0.0)
-        place = place.compare("<", most).choose(place, most)
+        place = place.compare("<", least).choose(place, most)
         above = gap.compare(">", 0.0).choose(further, 0)
         bins.store(builder.sub(index, start), place.convert("fptosi", INT32) + above)
         return []
