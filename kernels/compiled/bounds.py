@@ -30,14 +30,12 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
-    MOST_SHIFTED,
     SLACK,
     Window,
     blocks_of,
     count_above,
     count_between,
     everything,
-    exponent_of,
     extremes,
     interval,
     is_wide,
@@ -65,6 +63,7 @@ from decoding.kernels.compiled.sifting import (
     gather_block,
     sift_block,
 )
+from decoding.kernels.compiled.survey import MOST_SHIFTED, exponent_of
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""

@@ -20,22 +20,14 @@ from decoding.kernels.compiled.blocks import (
     spread_block,
 )
 from decoding.kernels.compiled.formats import FLOAT64
-from decoding.kernels.compiled.jit import compiled, inlined
+from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
     below_of,
     value_at,
 )
-from decoding.kernels.compiled.vectors import EXPONENT_ROUNDER
-from decoding.kernels.compiled.weights import (
-    survey_sums,
-    survey_total,
-    survey_twice,
-    weigh_block,
-    weigh_block_between,
-    weight_of,
-)
+from decoding.kernels.compiled.weights import weigh_block, weigh_block_between
 from decoding.kernels.randomness import BLOCK_SIZE
 
 BLOCK = BLOCK_SIZE
@@ -47,8 +39,6 @@ SLACK = 2.5e-7
 """More than the relative rounding of a float32."""
 _DOUBLE_SLACK, _TINY = 1e-15, 1e-300
 _LARGEST = 1.7976931348623157e308
-MOST_SHIFTED = 6e4
-"""Exponents of e up to this size stay below 2¹⁷ as those of 2."""
 
 
 @compiled
@@ -136,146 +126,6 @@ def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
     for block in range(start // BLOCK, stop // BLOCK):
         largest = max(largest, block_max[block])
     return largest
-
-
-class Survey(NamedTuple):
-    """The largest logit of a row, and sums of `weigh` relative to it.
-
-    total: Σ w at temperature 1. scaled, moment: Σ w and Σ w · gap at the temperature that was asked
-    for, NaN where none was. possible: how many tokens are, 0 where that is not known.
-    """
-
-    largest: Any
-    total: Any
-    scaled: Any
-    moment: Any
-    possible: Any
-
-
-class Exponent(NamedTuple):
-    """How weights exp((z − reference) · scale) are taken in float32.
-
-    rate, lowest: of `rates_of`. rounder: see `weights.shifted_factors`; NaN where the reference is
-    too large for it. unit: what the reference itself weighs.
-    """
-
-    reference: Any
-    scale: Any
-    rate: Any
-    lowest: Any
-    rounder: Any
-    unit: Any
-
-
-@compiled
-def exponent_of(row: Any, reference: Any, scale: Any) -> Any:
-    """The `Exponent` of a reference in the row's precision."""
-    rate, lowest = rates_of(scale)
-    rounder, unit = np.float32(EXPONENT_ROUNDER), 1.0
-    if not abs(reference * scale) < MOST_SHIFTED:
-        rounder = np.float32(np.nan)
-    elif not is_wide(row):
-        rounder = np.float32(EXPONENT_ROUNDER - reference * np.float64(rate))
-        unit = np.float64(weight_of(reference, rate, rounder))
-    return Exponent(reference, scale, rate, lowest, rounder, unit)
-
-
-@compiled
-def _survey_run(
-    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, block_max: Any
-) -> Any:
-    """Σ w at one `Exponent`; Σ w and Σ w · gap at another, and how far the least gap is counted.
-
-    Writes the block maxima. NaN for Σ w if any logit is. sums: whether the other ones are asked
-    for. The last is how much the least gap is above those that are not told apart, or −inf.
-    """
-    reference, lowest = plain.reference, max(plain.lowest, other.lowest)
-    weight, second, moment, least = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
-    if np.isnan(plain.rounder) or np.isnan(other.rounder):
-        for block in range(start // BLOCK, stop // BLOCK):
-            block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
-        weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
-        second, moment = weigh_block(row, start, stop, reference, other.rate, lowest)
-    elif not sums:
-        weight = survey_total(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
-        )
-    elif other.scale == 1.0:
-        weight, moment, low = survey_sums(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
-        )
-        second, least = weight, np.float64(low)
-    else:
-        weight, second, moment, low = survey_twice(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, other.rate,
-            other.rounder, block_max,
-        )  # fmt: skip
-        least = np.float64(low)
-    return weight, second, np.float64(moment), least - lowest
-
-
-@compiled
-def survey(row: Any, block_max: Any, temperature: Any) -> Any:
-    """The largest logit as in `scan`, and sums of weights, in one pass; a `Survey`.
-
-    temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
-
-    The sums are taken relative to a reference, the largest logit of the first block, which is
-    replaced by that of a run where a logit exceeds it by more than 40.
-    """
-    scale, sums = 1.0 / temperature if temperature > 0.0 else 1.0, temperature > 0.0
-    reference, stop = largest_value(row, 0, BLOCK), 0
-    known = -np.inf < reference < np.inf
-    reference = reference if known else 0.0
-    plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
-    # Whether no gap is the least there is; a token that is removed has that.
-    total, scaled, moment, largest, whole = 0.0, 0.0, 0.0, -np.inf, True
-    while stop < row.width:
-        start, stop = stop, stop + run_from(row, stop)
-        weight, second, first, least, top = np.float32(0.0), np.float32(0.0), 0.0, 0.0, -np.inf
-        for _ in range(3):
-            weight, second, first, least = _survey_run(
-                row, start, stop, plain, other, sums, block_max
-            )
-            top = largest_of_run(block_max, start, stop)
-            if known and top <= reference + 40.0:
-                if sums or start > 0 or weight < 0.999 * (stop - start):
-                    break
-                sums = True  # as the first are equal, about
-                continue
-            if not -np.inf < top < np.inf:
-                break
-            # Once more, relative to this run's largest.
-            if known:
-                total, scaled, moment = _moved(total, scaled, moment, plain, other, top)
-            reference, known = top, True
-            plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
-            total, scaled, moment = total * plain.unit, scaled * other.unit, moment * other.unit
-        if np.isnan(weight) or top == np.inf:
-            return Survey(np.nan, 0.0, 0.0, 0.0, 0)
-        largest, whole = max(largest, top), whole and least > 0.5
-        if known:
-            total += np.float64(weight)
-            scaled += np.float64(second)
-            moment += first * scale
-    if known:
-        total, scaled, moment = _moved(total, scaled, moment, plain, other, largest)
-    if not sums:
-        scaled, moment = np.nan, np.nan
-    elif moment == 0.0:
-        # All gaps are 0.
-        total, scaled = 1.0 * row.width, 1.0 * row.width
-    return Survey(largest, total, scaled, moment, row.width if whole and sums else 0)
-
-
-@inlined
-def _moved(total: Any, scaled: Any, moment: Any, plain: Any, other: Any, reference: Any) -> Any:
-    """Rescale the sums of a `Survey`, taken by two `Exponent`, to another reference."""
-    change = plain.reference - reference
-    power = change * other.scale
-    factor = math.exp(power) / other.unit
-    moment = factor * (moment + scaled * power)
-    return total * (math.exp(change) / plain.unit), scaled * factor, moment
 
 
 @compiled

@@ -22,14 +22,7 @@ from decoding.kernels.compiled.memory import (
     WORK_MAX,
     Memory,
 )
-from decoding.kernels.compiled.passes import (
-    BLOCK,
-    Survey,
-    find_fault,
-    is_wide,
-    scan,
-    survey,
-)
+from decoding.kernels.compiled.passes import BLOCK, find_fault, is_wide, scan
 from decoding.kernels.compiled.records import (
     ASKED,
     BATCH,
@@ -61,6 +54,7 @@ from decoding.kernels.compiled.records import (
 from decoding.kernels.compiled.rows import run
 from decoding.kernels.compiled.scalars import add_shared, as_pointer
 from decoding.kernels.compiled.state import DONE, EMPTIED, Step, begin
+from decoding.kernels.compiled.survey import Survey, survey
 from decoding.kernels.compiled.touched import forget
 from decoding.kernels.program import NEEDS_TOTAL, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP

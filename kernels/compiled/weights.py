@@ -58,7 +58,7 @@ def shifted_factors(
 ) -> Callable[[Vector], tuple[list[tuple[Vector, Vector]], Vector]]:
     """`factors` without a subtraction, for some rates and rounders in turn: pairs, and gaps.
 
-    rounder: of `passes.exponent_of`. Weights are relative to what it makes of the reference, gaps
+    rounder: of `survey.exponent_of`. Weights are relative to what it makes of the reference, gaps
     to the reference.
     """
     builder, wide = stored.builder, stored.element == DOUBLE
