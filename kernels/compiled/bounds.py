@@ -63,7 +63,7 @@ from decoding.kernels.compiled.sifting import (
     gather_block,
     sift_block,
 )
-from decoding.kernels.compiled.survey import MOST_SHIFTED, exponent_of
+from decoding.kernels.compiled.survey import exponent_of, is_near
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -286,7 +286,7 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 @compiled
 def _gather_and_weigh(row: Any, search: Any, low: Any, buffer: Any) -> Any:
     """Copy the logits that are `low` or more, and sum all weights, in one pass over a row."""
-    at = exponent_of(row, as_real(row, search.reference), search.scale)
+    at = exponent_of(row, as_real(row, search.reference), search.scale, True)
     total, count, stop, address = 0.0, np.int64(0), 0, address_of(buffer)
     while stop < row.width:
         start = stop
@@ -341,7 +341,7 @@ def _sift(
     elif (
         np.isnan(total)
         and not edges.outer_high < search.reference
-        and abs(search.reference * search.scale) < MOST_SHIFTED
+        and is_near(search.reference, search.scale)
     ):
         count, total = _gather_and_weigh(row, search, edges.outer_low, buffer)
     else:

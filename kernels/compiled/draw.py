@@ -223,10 +223,11 @@ def _add_rivals(step: Any, block: Any, score: Any, count: Any, seed: Any) -> Any
 
 
 @compiled
-def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
+def reference_of(row: Any, temperature: Any, largest: Any, most: Any) -> Any:
     """The largest stored logit that is not above the largest final one, and how far below it is.
 
     Sums of stored blocks are taken relative to it, as float32 has no number for an edited logit.
+    most: no stored logit is larger; of several that a temperature makes one, none above may count.
     """
     zero = as_real(row, min(max(largest * temperature, lowest_finite(row)), -lowest_finite(row)))
     # Rounded down, and no further: no token that is not above the largest is above it.
@@ -235,6 +236,7 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
     above = above_of(row, zero)
     while above / temperature <= largest:
         zero, above = above, above_of(row, above)
+    zero = min(zero, as_real(row, most))
     return zero, zero / temperature - largest
 
 
@@ -249,7 +251,7 @@ def weigh_final(step: Any, largest: Any) -> Any:
         step.state.temperature,
         step.memory.doubles[FINAL_MAX],
     )
-    zero, shift = reference_of(row, temperature, largest)
+    zero, shift = reference_of(row, temperature, largest, step.state.largest)
     rate, lowest = rates_of(1.0 / temperature)
     own_rate, own_lowest = rates_of(1.0)
     factor, cuts, edited = math.exp(shift), is_cut(step), is_edited(step)

@@ -223,22 +223,21 @@ def smallest_at_least(row: Any, bound: Any, temperature: Any, bias: Any) -> Any:
     +inf where there is none. By bisection, as near 0 many z make the same sum.
     """
     lowest = lowest_finite(row)
-    if bound == -np.inf:
+    if bound == -np.inf or (lowest + bias) / temperature >= bound:
         return lowest
     real = min(max(bound * temperature, -_LARGEST), _LARGEST)
     margin = _DOUBLE_SLACK * (abs(real) + abs(bias)) + _TINY
-    low = below_of(row, as_real(row, max(real - bias - margin, lowest)))
-    high = above_of(row, as_real(row, max(real - bias + margin, lowest)))
-    high = min(high, -lowest)
-    while low > -np.inf:
-        middle = as_real(row, low + 0.5 * (high - low))
-        if not low < middle < high:
-            return max(high, lowest) if (high + bias) / temperature >= bound else np.inf
+    # The first does not reach the bound; the second does, if any number does.
+    low = max(below_of(row, as_real(row, max(real - bias - margin, lowest))), lowest)
+    high = min(above_of(row, as_real(row, max(real - bias + margin, lowest))), -lowest)
+    middle = as_real(row, low + 0.5 * (high - low))
+    while low < middle < high:
         if (middle + bias) / temperature >= bound:
             high = middle
         else:
             low = middle
-    return lowest
+        middle = as_real(row, low + 0.5 * (high - low))
+    return high if (high + bias) / temperature >= bound else np.inf
 
 
 @compiled

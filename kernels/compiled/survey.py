@@ -20,7 +20,8 @@ from decoding.kernels.compiled.passes import (
     rates_of,
     run_from,
 )
-from decoding.kernels.compiled.vectors import EXPONENT_ROUNDER
+from decoding.kernels.compiled.scalars import value_at
+from decoding.kernels.compiled.vectors import EXPONENT_ROUNDER, SHIFTS
 from decoding.kernels.compiled.weights import (
     survey_sums,
     survey_total,
@@ -29,8 +30,11 @@ from decoding.kernels.compiled.weights import (
     weight_of,
 )
 
-MOST_SHIFTED = 6e4
-"""Exponents of e up to this size stay below 2¹⁷ as those of 2."""
+_MOST_SHIFTED = 6e4
+"""Exponents of e up to this size stay below 2¹⁷ as those of 2, of which float32 has 32nd parts."""
+_MOST_ABOVE, _MOST_SUMMED = 40.0, 10.0
+"""A weight of more than e to this power makes Σ w begin anew, lest it overflow; the latter where
+Σ w · gap is asked for, which loses digits before."""
 
 
 class Survey(NamedTuple):
@@ -50,8 +54,8 @@ class Survey(NamedTuple):
 class Exponent(NamedTuple):
     """How weights exp((z − reference) · scale) are taken in float32.
 
-    rate, lowest: of `rates_of`. rounder: see `weights.shifted_factors`; NaN where the reference is
-    too large for it. unit: what the reference itself weighs.
+    rate, lowest: of `rates_of`. rounder: see `weights.shifted_factors`. unit: what the reference
+    itself weighs.
     """
 
     reference: Any
@@ -63,13 +67,20 @@ class Exponent(NamedTuple):
 
 
 @compiled
-def exponent_of(row: Any, reference: Any, scale: Any) -> Any:
-    """The `Exponent` of a reference in the row's precision."""
+def is_near(reference: Any, scale: Any) -> Any:
+    """Whether a reference is small enough for a rounder other than that of 0."""
+    return abs(reference * scale) < _MOST_SHIFTED
+
+
+@compiled
+def exponent_of(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
+    """The `Exponent` of a reference in the row's precision.
+
+    shifts: whether it is for `weights.shifted_factors`; then it must be near.
+    """
     rate, lowest = rates_of(scale)
     rounder, unit = np.float32(EXPONENT_ROUNDER), 1.0
-    if not abs(reference * scale) < MOST_SHIFTED:
-        rounder = np.float32(np.nan)
-    elif not is_wide(row):
+    if SHIFTS and shifts and not is_wide(row):
         rounder = np.float32(EXPONENT_ROUNDER - reference * np.float64(rate))
         unit = np.float64(weight_of(reference, rate, rounder))
     return Exponent(reference, scale, rate, lowest, rounder, unit)
@@ -77,16 +88,16 @@ def exponent_of(row: Any, reference: Any, scale: Any) -> Any:
 
 @compiled
 def _survey_run(
-    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, block_max: Any
+    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, near: Any, block_max: Any
 ) -> Any:
-    """Σ w at one `Exponent`; Σ w and Σ w · gap at another, and how far the least gap is counted.
+    """Σ w at one `Exponent`; Σ w, Σ w · gap and the least gap at another; writes block maxima.
 
-    Writes the block maxima. NaN for Σ w if any logit is. sums: whether the other ones are asked
-    for. The last is how much the least gap is above those that are not told apart, or −inf.
+    NaN for Σ w if any logit is. sums: whether the other ones are asked for. near: whether the
+    exponents are for shifted factors. A least gap that is not known is −inf.
     """
     reference, lowest = plain.reference, max(plain.lowest, other.lowest)
     weight, second, moment, least = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
-    if np.isnan(plain.rounder) or np.isnan(other.rounder):
+    if not near:
         for block in range(start // BLOCK, stop // BLOCK):
             block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
         weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
@@ -106,7 +117,7 @@ def _survey_run(
             other.rounder, block_max,
         )  # fmt: skip
         least = np.float64(low)
-    return weight, second, np.float64(moment), least - lowest
+    return weight, second, np.float64(moment), least
 
 
 @compiled
@@ -115,26 +126,34 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
 
     temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
 
-    The sums are taken relative to a reference, the largest logit of the first block, which is
-    replaced by that of a run where a logit exceeds it by more than 40.
+    The sums are taken relative to a reference, the largest logit of the first block or run, which
+    is replaced by that of a later run that is far above it.
     """
-    scale, sums = 1.0 / temperature if temperature > 0.0 else 1.0, temperature > 0.0
-    reference, stop = largest_value(row, 0, BLOCK), 0
+    scale, sums, stop = 1.0, temperature > 0.0, 0
+    if sums:
+        scale = 1.0 / temperature
+    steepest, lowest = max(scale, 1.0), max(rates_of(1.0)[1], rates_of(scale)[1])
+    reference, most = -np.inf, _MOST_SUMMED if sums else _MOST_ABOVE
+    for block in range(run_from(row, 0) // BLOCK if sums else 1):
+        reference = max(reference, largest_value(row, block * BLOCK, block * BLOCK + BLOCK))
     known = -np.inf < reference < np.inf
     reference = reference if known else 0.0
-    plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
-    # Whether no gap is the least there is; a token that is removed has that.
-    total, scaled, moment, largest, whole = 0.0, 0.0, 0.0, -np.inf, True
+    near = is_near(reference, steepest)
+    plain = exponent_of(row, reference, 1.0, near)
+    other = exponent_of(row, reference, scale, near)
+    # whole: whether no gap is the least there is; a token that is removed has that.
+    total, scaled, moment, largest, whole, flat = 0.0, 0.0, 0.0, -np.inf, True, known
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
         weight, second, first, least, top = np.float32(0.0), np.float32(0.0), 0.0, 0.0, -np.inf
         for _ in range(3):
             weight, second, first, least = _survey_run(
-                row, start, stop, plain, other, sums, block_max
+                row, start, stop, plain, other, sums, near, block_max
             )
             top = largest_of_run(block_max, start, stop)
-            if known and top <= reference + 40.0:
-                if sums or start > 0 or weight < 0.999 * (stop - start):
+            if known and (top - reference) * steepest <= most:
+                few = weight < 0.999 * plain.unit * (stop - start)
+                if sums or start > 0 or few:
                     break
                 sums = True  # as the first are equal, about
                 continue
@@ -143,24 +162,41 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             # Once more, relative to this run's largest.
             if known:
                 total, scaled, moment = _moved(total, scaled, moment, plain, other, top)
-            reference, known = top, True
-            plain, other = exponent_of(row, reference, 1.0), exponent_of(row, reference, scale)
+            reference, known, near = top, True, is_near(top, steepest)
+            plain = exponent_of(row, reference, 1.0, near)
+            other = exponent_of(row, reference, scale, near)
             total, scaled, moment = total * plain.unit, scaled * other.unit, moment * other.unit
+            flat = False
         if np.isnan(weight) or top == np.inf:
             return Survey(np.nan, 0.0, 0.0, 0.0, 0)
-        largest, whole = max(largest, top), whole and least > 0.5
+        largest, whole = max(largest, top), whole and least > lowest + 0.5
+        flat = flat and top == reference and _is_flat(row, start, stop, reference, least)
         if known:
             total += np.float64(weight)
             scaled += np.float64(second)
             moment += first * scale
     if known:
         total, scaled, moment = _moved(total, scaled, moment, plain, other, largest)
+        total, scaled, moment = max(total, 1.0), max(scaled, 1.0), min(moment, 0.0)
     if not sums:
         scaled, moment = np.nan, np.nan
-    elif moment == 0.0:
-        # All gaps are 0.
-        total, scaled = 1.0 * row.width, 1.0 * row.width
+    elif flat:
+        total, scaled, moment = 1.0 * row.width, 1.0 * row.width, 0.0
     return Survey(largest, total, scaled, moment, row.width if whole and sums else 0)
+
+
+@compiled
+def _is_flat(row: Any, start: Any, stop: Any, reference: Any, least: Any) -> Any:
+    """Whether no logit of a run is below a reference.
+
+    least: the least gap of the run, or that of what fills up the last block.
+    """
+    if stop <= row.width:
+        return least == 0.0
+    below = 0
+    for token_id in range(start, row.width):
+        below += value_at(row, token_id) < reference
+    return below == 0
 
 
 @inlined

@@ -21,6 +21,8 @@ INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _FEATURES = llvm.get_host_cpu_features()
 _FUSES = _FEATURES.get("fma", False)
 """Whether the machine is known to multiply and add in one instruction."""
+SHIFTS = _FUSES
+"""Whether an exponent loses nothing if a sum is added to the product that it is of."""
 _LOOKS_UP = _FEATURES.get("avx512f", False)
 """Whether the machine is known to look up 16 of 32 numbers in one instruction."""
 _EXP2 = {

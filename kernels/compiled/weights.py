@@ -25,6 +25,7 @@ from decoding.kernels.compiled.vectors import (
     FLOAT,
     INT32,
     INT64,
+    SHIFTS,
     Vector,
     exp2_of_sum,
     filled,
@@ -61,14 +62,14 @@ def shifted_factors(
     rounder: of `survey.exponent_of`. Weights are relative to what it makes of the reference, gaps
     to the reference.
     """
-    builder, wide = stored.builder, stored.element == DOUBLE
+    builder, apart = stored.builder, stored.element == DOUBLE or not SHIFTS
     zero = stored.real(reference)
-    least = lowest if wide else stored.real(builder.fadd(reference, builder.fpext(lowest, DOUBLE)))
+    least = lowest if apart else stored.real(builder.fadd(reference, builder.fpext(lowest, DOUBLE)))
     bound, *vectors = (splat(builder, item, PAIR) for item in (least, *exponents))
 
     def factors_of(values: Vector) -> tuple[list[tuple[Vector, Vector]], Vector]:
-        values = (gap_of(values, zero) if wide else values).at_least(bound)
-        gap = values if wide else gap_of(values, zero)
+        values = (gap_of(values, zero) if apart else values).at_least(bound)
+        gap = values if apart else gap_of(values, zero)
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         return [exp2_of_sum(values, rate, rounder) for rate, rounder in pairs], gap
 
