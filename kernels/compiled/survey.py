@@ -87,6 +87,15 @@ def exponent_of(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
 
 
 @compiled
+def _exponents(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
+    """The `Exponent` at scale 1, and that at another."""
+    plain = other = exponent_of(row, reference, 1.0, shifts)
+    if scale != 1.0:
+        other = exponent_of(row, reference, scale, shifts)
+    return plain, other
+
+
+@compiled
 def _survey_run(
     row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, near: Any, block_max: Any
 ) -> Any:
@@ -139,8 +148,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     known = -np.inf < reference < np.inf
     reference = reference if known else 0.0
     near = is_near(reference, steepest)
-    plain = exponent_of(row, reference, 1.0, near)
-    other = exponent_of(row, reference, scale, near)
+    plain, other = _exponents(row, reference, scale, near)
     # whole: whether no gap is the least there is; a token that is removed has that.
     total, scaled, moment, largest, whole, flat = 0.0, 0.0, 0.0, -np.inf, True, known
     while stop < row.width:
@@ -163,8 +171,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             if known:
                 total, scaled, moment = _moved(total, scaled, moment, plain, other, top)
             reference, known, near = top, True, is_near(top, steepest)
-            plain = exponent_of(row, reference, 1.0, near)
-            other = exponent_of(row, reference, scale, near)
+            plain, other = _exponents(row, reference, scale, near)
             total, scaled, moment = total * plain.unit, scaled * other.unit, moment * other.unit
             flat = False
         if np.isnan(weight) or top == np.inf:
