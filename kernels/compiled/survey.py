@@ -178,6 +178,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             return Survey(np.nan, 0.0, 0.0, 0.0, 0)
         largest, whole = max(largest, top), whole and least > lowest + 0.5
         flat = flat and top == reference and _is_flat(row, start, stop, reference, least)
+        sums = sums and (flat or temperature > 0.0)
         if known:
             total += np.float64(weight)
             scaled += np.float64(second)
