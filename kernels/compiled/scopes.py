@@ -36,6 +36,7 @@ def count_scope(item: Any, step: Any) -> Any:
     state, memory = step.state, step.memory
     counts, slot = memory.integers[OCCURRENCES], memory.integers[SLOT]
     touched_ids, before, listed = memory.integers[TOUCHED_IDS], state.count, state.count
+    compact = state.compact
     start, stop = scope_of(item, step)
     for place in range(before):
         counts[place] = 0
@@ -46,7 +47,7 @@ def count_scope(item: Any, step: Any) -> Any:
         known = np.int64(slot[token_id]) - 1
         if known >= 0:
             counts[known] += 1
-        elif not state.compact:
+        elif not compact:
             # As `enlist` does; a number in memory that each token waits for takes longer.
             touched_ids[listed], counts[listed] = token_id, 1
             listed += 1

@@ -10,7 +10,8 @@ from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import edited_at
 from decoding.kernels.compiled.memory import IDS, LOGITS, OCCURRENCES, SLOT, TOUCHED, TOUCHED_IDS
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.state import row_in
 
 _MOST = 1e300
 _LARGEST = 1.7976931348623157e308
@@ -53,8 +54,12 @@ def read_touched(step: Any, before: Any) -> Any:
     if step.state.compact:
         return
     touched_ids, touched = step.memory.integers[TOUCHED_IDS], step.memory.doubles[TOUCHED]
+    # What a loop reads of a state it would read again for every token.
+    row, masked, temperature = row_in(step), step.state.masked, step.state.temperature
     for place in range(before, step.state.count):
-        touched[place] = untouched_at(step, np.int64(touched_ids[place]))
+        token_id = np.int64(touched_ids[place])
+        logit = edited_at(step, token_id) if masked else value_at(row, token_id)
+        touched[place] = logit if temperature == 1.0 else logit / temperature
 
 
 @inlined
