@@ -29,7 +29,7 @@ from benchmarks.report import GOAL_HEADER, goal_cells, table
 from benchmarks.workloads import POSITIONS, make_problem
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled import draw, final, masks, passes, step, truncation
+from decoding.kernels.compiled import draw, final, masks, passes, step, survey, truncation
 from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32
 from decoding.kernels.compiled.masks import add_mask
 from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_END, Memory, allocate
@@ -87,7 +87,7 @@ def _scan(row: Any, block_max: Any) -> Any:
 
 @_njit
 def _survey(row: Any, block_max: Any, temperature: Any) -> Any:
-    found = passes.survey(row, block_max, temperature)
+    found = survey.survey(row, block_max, temperature)
     return found.largest, found.total, found.scaled, found.moment
 
 
