@@ -152,7 +152,8 @@ class Loader:
             except FileNotFoundError:  # another process has found it damaged
                 return False
             except Exception as error:  # a damaged file may raise anything
-                if folder in self._discarded:
+                # A process that ends cannot import, which says nothing of the files.
+                if folder in self._discarded or not threading.main_thread().is_alive():
                     raise
                 self._discarded.add(folder)
                 discard(folder, error)
