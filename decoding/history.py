@@ -174,12 +174,10 @@ def _integers(name: str, values: object, ndim: int, dtype: type[Any]) -> NDArray
         raise ParameterError(name, values, "an array of integers")
     if array.ndim != ndim:
         raise ShapeError(name, f"shape {array.shape}", f"{ndim} dimensions")
-    if array.dtype == dtype:
-        return np.require(array, requirements=("C", "A", "W"))
-    limits = np.iinfo(dtype)
-    if array.size and not (array.min() >= limits.min and array.max() <= limits.max):
+    limits, is_other = np.iinfo(dtype), array.dtype != dtype and array.size
+    if is_other and not (array.min() >= limits.min and array.max() <= limits.max):
         raise ParameterError(name, values, f"integers that {np.dtype(dtype)} holds")
-    return array.astype(dtype)
+    return np.require(array, dtype, ("C", "A", "W"))
 
 
 def _rows(name: str, rows: object) -> list[list[int]]:

@@ -304,7 +304,7 @@ def _biased(values: Vector, inside: Vector, bias: Any) -> Vector:
 
 
 def _flags(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Vector]:
-    """The bits of 32 tokens, from one on, in each bitmask."""
+    """The bits of 32 tokens, of which one is the first, in each of two bitmasks, as flags."""
     place, flags = builder.lshr(token, ir.Constant(INT64, 5)), ir.VectorType(ir.IntType(1), 32)
     words = [item.load(place, 1).lane(0) for item in bitmasks]
     return [Vector(builder, builder.bitcast(word, flags)) for word in words]
@@ -314,10 +314,10 @@ def _flags(builder: Any, bitmasks: tuple[Array, Array], token: Any) -> list[Vect
 def largest_edited_block(
     stored: Stored, start: Any, stop: Any, biased: Array, allowed: Array, bias: Any
 ) -> list[Any]:
-    """The largest logit of a block after two bitmasks, in the row's precision.
+    """The largest logit of a block after a bias by one bitmask and a ban by another.
 
-    A bias is added to those whose bit in `biased` is set, and those whose bit in `allowed` is not
-    set are left out.
+    The bias is added to those whose bit in `biased` is set, in the row's precision, and those whose
+    bit in `allowed` is not set are left out.
     """
 
     def body(index: Any, totals: list[Vector]) -> list[Vector]:

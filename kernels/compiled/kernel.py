@@ -213,12 +213,13 @@ class CompiledKernel:
             try:
                 left: int = step_rows(rows, token_ids, lengths, prompt_lengths, self._call)
             except TypeError:  # as they are read-only, or not side by side
-                left = step_rows(*_plain_all(rows, token_ids, lengths, prompt_lengths), self._call)
+                history = _plain_history(token_ids, lengths, prompt_lengths)
+                left = step_rows(rows, *history, self._call)
             return left
         # Of this call alone: a thread that begins late finds that no row of it is left.
         call, turns = self._call.copy(), np.zeros(3, np.int64)
         call[TURNS] = _address(turns)
-        arrays = _plain_all(rows, token_ids, lengths, prompt_lengths)
+        arrays = (rows, *_plain_history(token_ids, lengths, prompt_lengths))
         work = partial(_run, arrays, call, width, raw_rows, turns)
         workers = self._threads()
         others = [workers.submit(work) for _ in range(self._beside)]
@@ -271,7 +272,7 @@ class CompiledKernel:
 def _run(
     arrays: tuple[NDArray[Any], ...], call: NDArray[np.int64], width: int, *_kept: object
 ) -> None:
-    """Run rows with the memory of the thread that runs them.
+    """Run the compiled step in one thread of several, with the scratch memory of that thread.
 
     call: has addresses of what is kept.
     """
@@ -285,10 +286,13 @@ def _plain(array: NDArray[Any], kind: type[Any]) -> NDArray[Any]:
     return np.require(array, kind, ("C", "A", "W"))
 
 
-def _plain_all(rows: NDArray[np.uint8], *history: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Rows, token ids and two arrays of lengths as the compiled signature has them."""
-    kinds = (np.int32, np.int64, np.int64)
-    return rows, *(_plain(array, kind) for array, kind in zip(history, kinds, strict=True))
+def _plain_history(
+    token_ids: NDArray[Any], lengths: NDArray[Any], prompt_lengths: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The arrays of a history as the compiled signature has them."""
+    return (
+        _plain(token_ids, np.int32), _plain(lengths, np.int64), _plain(prompt_lengths, np.int64)
+    )  # fmt: skip
 
 
 def _memory_for(width: int) -> NDArray[np.int64]:

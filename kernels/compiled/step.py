@@ -65,8 +65,8 @@ DRAW, DESCRIBE, EDIT = 0, 1, 2
 TEMPERATURE, TYPICAL_P, CUT = map(int, (Opcode.TEMPERATURE, Opcode.TYPICAL_P, Opcode.CUT))
 
 _LEAST, _MOST = 0.5, 2.0
-"""Sums at these temperatures are taken beside those at 1. At lower ones a weight may overflow, as
-the reference of a `Survey` may be 40 below the largest logit; at higher ones the least weight, that
+"""Sums at these temperatures are taken beside those at 1. At lower ones
+weights grow so fast that the sums would begin anew often; at higher ones the least weight, that
 of tokens that are removed, is not nothing."""
 
 _NEXT, _DONE, _LEFT = range(3)

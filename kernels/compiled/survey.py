@@ -31,7 +31,7 @@ from decoding.kernels.compiled.weights import (
 )
 
 _MOST_SHIFTED = 6e4
-"""Exponents of e up to this size stay below 2¹⁷ as those of 2, of which float32 has 32nd parts."""
+"""The largest reference · scale of which float32 holds the exponent of 2, below 2¹⁷, to a 32nd."""
 _MOST_ABOVE, _MOST_SUMMED = 40.0, 10.0
 """A weight of more than e to this power makes Σ w begin anew, lest it overflow; the latter where
 Σ w · gap is asked for, which loses digits before."""
@@ -52,7 +52,7 @@ class Survey(NamedTuple):
 
 
 class Exponent(NamedTuple):
-    """How weights exp((z − reference) · scale) are taken in float32.
+    """The numbers by which weights exp((z − reference) · scale) are computed in float32.
 
     rate, lowest: of `rates_of`. rounder: see `weights.shifted_factors`. unit: what the reference
     itself weighs.
@@ -68,13 +68,13 @@ class Exponent(NamedTuple):
 
 @compiled
 def is_near(reference: Any, scale: Any) -> Any:
-    """Whether a reference is small enough for a rounder other than that of 0."""
+    """Whether float32 holds the exponent of a reference well enough for `exponent_of` to shift."""
     return abs(reference * scale) < _MOST_SHIFTED
 
 
 @compiled
 def exponent_of(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
-    """The `Exponent` of a reference in the row's precision.
+    """Make the `Exponent` for weights relative to a reference, which the row's precision holds.
 
     shifts: whether it is for `weights.shifted_factors`; then it must be near.
     """
@@ -87,8 +87,9 @@ def exponent_of(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
 
 
 @compiled
-def _exponents(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
-    """The `Exponent` at scale 1, and that at another."""
+def _exponents(row: Any, reference: Any, scale: Any) -> Any:
+    """Make the `Exponent` at scale 1, and that at another; both shift, or neither."""
+    shifts = is_near(reference, max(scale, 1.0))
     plain = other = exponent_of(row, reference, 1.0, shifts)
     if scale != 1.0:
         other = exponent_of(row, reference, scale, shifts)
@@ -97,16 +98,16 @@ def _exponents(row: Any, reference: Any, scale: Any, shifts: Any) -> Any:
 
 @compiled
 def _survey_run(
-    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, near: Any, block_max: Any
+    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, block_max: Any
 ) -> Any:
-    """Σ w at one `Exponent`; Σ w, Σ w · gap and the least gap at another; writes block maxima.
+    """Sum the weights of a run, at scale 1 and maybe at another, and write its block maxima.
 
-    NaN for Σ w if any logit is. sums: whether the other ones are asked for. near: whether the
-    exponents are for shifted factors. A least gap that is not known is −inf.
+    Returns Σ w of the plain `Exponent`, NaN if any logit is; Σ w, Σ w · gap and the least gap of
+    the other one. sums: whether these are asked for. A least gap that is not known is −inf.
     """
     reference, lowest = plain.reference, max(plain.lowest, other.lowest)
     weight, second, moment, least = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
-    if not near:
+    if not is_near(reference, max(other.scale, 1.0)):
         for block in range(start // BLOCK, stop // BLOCK):
             block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
         weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
@@ -131,7 +132,7 @@ def _survey_run(
 
 @compiled
 def survey(row: Any, block_max: Any, temperature: Any) -> Any:
-    """The largest logit as in `scan`, and sums of weights, in one pass; a `Survey`.
+    """Find a row's largest logit and block maxima, and sum weights exp(gap), in one pass.
 
     temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
 
@@ -147,8 +148,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
         reference = max(reference, largest_value(row, block * BLOCK, block * BLOCK + BLOCK))
     known = -np.inf < reference < np.inf
     reference = reference if known else 0.0
-    near = is_near(reference, steepest)
-    plain, other = _exponents(row, reference, scale, near)
+    plain, other = _exponents(row, reference, scale)
     # whole: whether no gap is the least there is; a token that is removed has that.
     total, scaled, moment, largest, whole, flat = 0.0, 0.0, 0.0, -np.inf, True, known
     while stop < row.width:
@@ -156,12 +156,12 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
         weight, second, first, least, top = np.float32(0.0), np.float32(0.0), 0.0, 0.0, -np.inf
         for _ in range(3):
             weight, second, first, least = _survey_run(
-                row, start, stop, plain, other, sums, near, block_max
+                row, start, stop, plain, other, sums, block_max
             )
             top = largest_of_run(block_max, start, stop)
             if known and (top - reference) * steepest <= most:
-                few = weight < 0.999 * plain.unit * (stop - start)
-                if sums or start > 0 or few:
+                differ = weight < 0.999 * plain.unit * (stop - start)
+                if sums or start > 0 or differ:
                     break
                 sums = True  # as the first are equal, about
                 continue
@@ -170,8 +170,8 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             # Once more, relative to this run's largest.
             if known:
                 total, scaled, moment = _moved(total, scaled, moment, plain, other, top)
-            reference, known, near = top, True, is_near(top, steepest)
-            plain, other = _exponents(row, reference, scale, near)
+            reference, known = top, True
+            plain, other = _exponents(row, reference, scale)
             total, scaled, moment = total * plain.unit, scaled * other.unit, moment * other.unit
             flat = False
         if np.isnan(weight) or top == np.inf:

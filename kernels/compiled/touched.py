@@ -18,10 +18,15 @@ _LARGEST = 1.7976931348623157e308
 
 
 @inlined
+def _divided(logit: Any, temperature: Any) -> Any:
+    """A logit by a temperature; one of 1 takes no division, which would take long."""
+    return logit if temperature == 1.0 else logit / temperature
+
+
+@inlined
 def untouched_at(step: Any, token_id: Any) -> Any:
     """The logit of a token that is not touched."""
-    logit, temperature = edited_at(step, token_id), step.state.temperature
-    return logit if temperature == 1.0 else logit / temperature  # a division takes long
+    return _divided(edited_at(step, token_id), step.state.temperature)
 
 
 @inlined
@@ -54,12 +59,12 @@ def read_touched(step: Any, before: Any) -> Any:
     if step.state.compact:
         return
     touched_ids, touched = step.memory.integers[TOUCHED_IDS], step.memory.doubles[TOUCHED]
-    # What a loop reads of a state it would read again for every token.
+    # Read before the loop, which would read fields of the state again for every token.
     row, masked, temperature = row_in(step), step.state.masked, step.state.temperature
     for place in range(before, step.state.count):
         token_id = np.int64(touched_ids[place])
         logit = edited_at(step, token_id) if masked else value_at(row, token_id)
-        touched[place] = logit if temperature == 1.0 else logit / temperature
+        touched[place] = _divided(logit, temperature)
 
 
 @inlined

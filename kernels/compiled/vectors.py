@@ -22,7 +22,7 @@ _FEATURES = llvm.get_host_cpu_features()
 _FUSES = _FEATURES.get("fma", False)
 """Whether the machine is known to multiply and add in one instruction."""
 SHIFTS = _FUSES
-"""Whether an exponent loses nothing if a sum is added to the product that it is of."""
+"""Whether a logit · rate − c is rounded once, so that it loses nothing where c is large."""
 _LOOKS_UP = _FEATURES.get("avx512f", False)
 """Whether the machine is known to look up 16 of 32 numbers in one instruction."""
 _EXP2 = {
@@ -43,8 +43,8 @@ ROUNDERS = {FLOAT: 1.5 * 2.0**23, DOUBLE: 1.5 * 2.0**52}
 """Adding one rounds a small number to an integer, which then stands in the low bits."""
 _FRACTIONS = 32 if _LOOKS_UP else 1
 EXPONENT_ROUNDER = ROUNDERS[FLOAT] / _FRACTIONS
-"""Adding it rounds an exponent to 1/32 where a machine looks up 32 numbers at once, else to an
-integer."""
+"""The float32 that rounds an exponent of 2 when it is added: to 1/32, or to an integer where a
+machine does not look up 32 numbers at once."""
 
 
 @dataclass(frozen=True, slots=True)

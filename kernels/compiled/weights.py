@@ -40,7 +40,7 @@ _INDEX, _REAL, _SINGLE = types.int64, types.float64, types.float32
 def factors(
     stored: Stored, reference: Any, rate: Any, lowest: Any
 ) -> Callable[[Vector], tuple[Vector, Vector, Vector]]:
-    """A function of a vector of logits: two factors of 2^(gap · rate), and gaps z − reference.
+    """Make a function of logits: weights 2^(gap · rate) as two factors, and gaps z − reference.
 
     Gaps below `lowest` count as that.
     """
@@ -57,10 +57,11 @@ def factors(
 def shifted_factors(
     stored: Stored, reference: Any, lowest: Any, *exponents: Any
 ) -> Callable[[Vector], tuple[list[tuple[Vector, Vector]], Vector]]:
-    """`factors` without a subtraction, for some rates and rounders in turn: pairs, and gaps.
+    """Make a function as of `factors`, which subtracts in the exponent, not from each logit.
 
-    rounder: of `survey.exponent_of`. Weights are relative to what it makes of the reference, gaps
-    to the reference.
+    exponents: a rate and a rounder of `survey.exponent_of`, maybe more of them; the function
+    returns a pair of factors for each. Weights are relative to what a rounder makes of the
+    reference, gaps to the reference.
     """
     builder, apart = stored.builder, stored.element == DOUBLE or not SHIFTS
     zero = stored.real(reference)
@@ -78,7 +79,7 @@ def shifted_factors(
 
 @straight_line(types.float32, _REAL, _SINGLE, _SINGLE)
 def weight_of(builder: Any, logit: Any, rate: Any, rounder: Any) -> list[Any]:
-    """The weight of a float32, as `survey_total` takes it of float32 and of half precision."""
+    """The weight of one float32 logit, computed as by `shifted_factors`."""
     value = builder.fptrunc(logit, FLOAT)
     near, power = exp2_of_sum(*(splat(builder, item, LANES) for item in (value, rate, rounder)))
     return [(near * power).lane(0)]
@@ -87,7 +88,7 @@ def weight_of(builder: Any, logit: Any, rate: Any, rounder: Any) -> list[Any]:
 def _weights_of(
     stored: Stored, reference: Any, rate: Any, lowest: Any
 ) -> Callable[[Vector], tuple[Vector, Vector]]:
-    """A function of a vector of logits: weights 2^((z − reference) · rate), gaps z − reference."""
+    """Make a function of logits: weights 2^(gap · rate), and gaps z − reference."""
     factors_of = factors(stored, reference, rate, lowest)
 
     def weigh(values: Vector) -> tuple[Vector, Vector]:
@@ -105,7 +106,7 @@ def _survey(
     add: Callable[[Vector, list[Vector]], list[Vector]],
     block_max: Array,
 ) -> list[Any]:
-    """Write each block's largest logit; the totals as of `fold`."""
+    """Loop over blocks: write the largest logit of each, and return totals as `fold` does."""
     builder, low = stored.builder, filled(stored.builder, stored.element, PAIR, -_INF)
 
     def body(index: Any, running: list[Vector]) -> list[Vector]:
@@ -126,7 +127,7 @@ def _survey(
     return [total.reduce(join) for total, (_, join) in zip(found, totals, strict=True)]
 
 
-@over_row(_SINGLE, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
+@over_row(_SINGLE, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
 def survey_total(
     stored: Stored,
     start: Any,
@@ -137,9 +138,10 @@ def survey_total(
     rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """Σ weight of a block, see `shifted_factors`, NaN if any logit is; writes each block's largest.
+    """Sum the weights of a run of blocks, NaN if any logit is; write each block's largest logit.
 
-    That goes into `block_max`, at the place of the block; a NaN is not looked at.
+    That goes into `block_max`, at the place of the block; a NaN is not looked at. Weights are those
+    of `shifted_factors`.
     """
     factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
 
@@ -151,7 +153,7 @@ def survey_total(
     return _survey(stored, start, stop, [(zero, plus)], add, block_max)
 
 
-@over_row((_SINGLE,) * 3, _INDEX, _REAL, _SINGLE, *[_SINGLE] * 2, GIVEN)
+@over_row((_SINGLE,) * 3, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
 def survey_sums(
     stored: Stored,
     start: Any,
@@ -162,7 +164,7 @@ def survey_sums(
     rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """`survey_total`, with Σ weight · gap and the least gap."""
+    """Sum weights and weight · gap of a run, and find its least gap; all else as `survey_total`."""
     factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
 
     def add(values: Vector, sums: list[Vector]) -> list[Vector]:
@@ -188,7 +190,7 @@ def survey_twice(
     other_rounder: Any,
     block_max: Array,
 ) -> list[Any]:
-    """`survey_total` at a rate and `survey_sums` at another, in less time than one by one."""
+    """Sum weights of a run at a rate, and take the sums of `survey_sums` at another, at once."""
     factors_of = shifted_factors(
         stored, reference, lowest, rate, rounder, other_rate, other_rounder
     )
@@ -208,7 +210,7 @@ def survey_twice(
 def weigh_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
-    """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
+    """Sum the weights w = 2^((z − reference) · rate) of a block, and w · (z − reference)."""
     weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
 
     def add(values: Vector, totals: list[Vector]) -> list[Vector]:
@@ -222,7 +224,7 @@ def weigh_block(
 def weigh_alive_block(
     stored: Stored, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> list[Any]:
-    """Σ weight and Σ weight · gap of a block as of `weigh_block`, and its least weight."""
+    """Sum a block as `weigh_block` does, and find its least weight."""
     weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
     most = filled(stored.builder, FLOAT, PAIR, _INF)
 
@@ -245,7 +247,7 @@ def weigh_block_between(
     low: Any,
     high: Any,
 ) -> list[Any]:
-    """Σ weight, Σ weight · gap and the count of a block's logits in [low, high]."""
+    """Sum as `weigh_block` does, of a block's logits in [low, high] alone, and count these."""
     weigh, zero = _weights_of(stored, reference, rate, lowest), filled(stored.builder, FLOAT, PAIR)
     none, lows, highs = filled(stored.builder, INT32, PAIR), *bounds_of(stored, low, high, PAIR)
 
