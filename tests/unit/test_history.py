@@ -190,6 +190,18 @@ def test_arrays_of_other_numbers_are_refused(token_ids: Any, lengths: Any) -> No
         History(token_ids, lengths, np.array([1]))
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_arrays_become_such_as_kernels_read(dtype: type[Any]) -> None:
+    numbers = np.arange(12, dtype=dtype).reshape(3, 4)
+    locked = numbers.copy()
+    locked.flags.writeable = False
+    for token_ids in (numbers, np.asfortranarray(numbers), np.tile(numbers, 2)[:, :4], locked):
+        history = History(token_ids, np.broadcast_to(np.int64(4), 3), np.ones(6, np.int8)[::2])
+        assert history.token_ids.tolist() == numbers.tolist()
+        arrays = (history.token_ids, history.lengths, history.prompt_lengths)
+        assert all(array.flags.carray for array in arrays)
+
+
 def test_other_integers_are_converted() -> None:
     history = History([[1, 2]], IDS[0, 1:], np.array([1], np.uint8))
     assert history.token_ids.dtype == np.int32
