@@ -29,6 +29,7 @@ from decoding.kernels.compiled.vectors import (
     value_of_key,
     widen,
 )
+from decoding.kernels.randomness import BLOCK_SIZE
 
 SCAN_LANES = 32
 MASK_LANES = 32
@@ -357,6 +358,39 @@ def masks_edited(
         return []
 
     return loop(builder, start, stop, MASK_LANES, [], body)
+
+
+def _words_of_equal(builder: Any, start: Any, biased: Array, allowed: Array) -> list[Vector]:
+    """The bits of a block's tokens that are kept: those with a bias, and those without."""
+    place, count = builder.lshr(start, ir.Constant(INT64, 5)), BLOCK_SIZE // MASK_LANES
+    chosen, kept = (words.load(place, count) for words in (biased, allowed))
+    return [chosen & kept, (chosen ^ -1) & kept]
+
+
+@straight_line(_REAL, _INDEX, GIVEN, GIVEN, _REAL, _REAL)
+def largest_of_equal(
+    builder: Any, start: Any, biased: Array, allowed: Array, inside: Any, outside: Any
+) -> list[Any]:
+    """`largest_edited_block` of a block of equal logits, given these with the bias and without."""
+    lowest = ir.Constant(DOUBLE, -_INF)
+    tops = []
+    for words, logit in zip(
+        _words_of_equal(builder, start, biased, allowed), (inside, outside), strict=True
+    ):
+        is_any = builder.icmp_unsigned("!=", words.reduce(Vector.__or__), ir.Constant(INT32, 0))
+        tops.append(splat(builder, builder.select(is_any, logit, lowest), 1))
+    return [tops[0].larger(tops[1]).lane(0)]
+
+
+@straight_line(types.void, _INDEX, GIVEN, GIVEN, types.boolean, types.boolean, GIVEN)
+def masks_of_equal(
+    builder: Any, start: Any, biased: Array, allowed: Array, inside: Any, outside: Any, out: Array
+) -> list[Any]:
+    """`masks_edited` of a block of equal logits, given which of the two bounds they reach."""
+    one, other = _words_of_equal(builder, start, biased, allowed)
+    ends = [splat(builder, builder.sext(end, INT32), one.count) for end in (inside, outside)]
+    out.store(ir.Constant(INT64, 0), (ends[0] & one) | (ends[1] & other))
+    return []
 
 
 @over_row(_REAL, _INDEX, GIVEN, GIVEN, _REAL, GIVEN)

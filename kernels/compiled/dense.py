@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import masks_edited, masks_reaching, weigh_eight
+from decoding.kernels.compiled.blocks import (
+    masks_edited,
+    masks_of_equal,
+    masks_reaching,
+    weigh_eight,
+)
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import slack_of
 from decoding.kernels.compiled.memory import (
@@ -35,9 +40,15 @@ from decoding.kernels.compiled.passes import (
     smallest_at_least,
     stored_bounds,
 )
-from decoding.kernels.compiled.scalars import above_of, bit_count, row_of_doubles, trailing_zeros
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    bit_count,
+    row_of_doubles,
+    trailing_zeros,
+    value_at,
+)
 from decoding.kernels.compiled.selection import nth_largest
-from decoding.kernels.compiled.state import is_cut, is_kept, row_in
+from decoding.kernels.compiled.state import is_cut, is_flat, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
@@ -71,6 +82,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     others, above = words[BLOCK // MASK :], above_of(row, most)
+    equal, stored = masked and is_flat(step), value_at(row, 0)
     for block in range(blocks_of(row)):
         if ties:
             counts[block] = 0.0
@@ -80,22 +92,29 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             return -1 - count
         before, below = count, 0
         first = block * BLOCK
-        if masked:
+        equal = equal and first + BLOCK <= row.width  # beyond its end a bitmask may have bits
+        if equal:
+            masks_of_equal(first, biased, allowed, stored >= inside, stored >= outside, words)
+        elif masked:
             masks_edited(row, first, first + BLOCK, biased, allowed, inside, outside, words)
         else:
             masks_reaching(row, first, first + BLOCK, least, words)
-        if ties:
+        if equal and ties:
+            masks_of_equal(
+                first, biased, allowed, stored >= tie_inside, stored >= tie_outside, others
+            )
+        elif ties:
             masks_edited(
                 row, first, first + BLOCK, biased, allowed, tie_inside, tie_outside, others
             )
-            for index in range(BLOCK // MASK):
-                below += bit_count(np.uint32(words[index] ^ others[index]))
         elif cuts:
             masks_reaching(row, first, first + BLOCK, above, others)
             for index in range(BLOCK // MASK):
                 words[index] &= ~others[index]
         for start in range(first, first + BLOCK, MASK):
             mask = np.uint32(words[(start - first) // MASK])
+            if ties:
+                below += bit_count(np.uint32(mask ^ np.uint32(others[(start - first) // MASK])))
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
@@ -186,7 +205,10 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
     # The least of B block maxima is reached by B · ln(B + 1) tokens of a random row, on average.
     if rank > blocks and blocks * math.log(blocks + 1.0) > 1.5 * rank:
         rank = np.int64(blocks)
-    while True:
+    kth = np.nan
+    if is_flat(step) and not state.masked and k <= step.vocab - state.count:
+        kth = untouched_at(step, np.int64(0))  # as the logits of all that are not touched are
+    while np.isnan(kth):
         # Of so many tokens that finding the k-th of them takes as long as listing what is above it.
         low, most = -np.inf, min(limit, 4 * rank + np.int64(math.sqrt(rank * step.vocab)))
         if rank <= blocks:
@@ -196,21 +218,22 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
             low /= state.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))
         found = collect_reaching(step, block_max, low, low, most)
-        if found < 0:
-            break
-        if found >= k or low == -np.inf:
+        if found >= k or (found >= 0 and low == -np.inf):
             return np.int64(found), np.nan
+        if found < 0:
+            if -1 - found < k:
+                return np.int64(-1), np.nan
+            kth = nth_largest(logits, -1 - found, k, values)
         rank *= 4
     for _ in range(_BOUNDS):
-        listed = -1 - found
-        if listed < k:
-            break
-        kth = nth_largest(logits, listed, k, values)
         above = np.nextafter(kth, np.inf)
         tie = kth if counts_ties else above
         found = collect_reaching(step, block_max, above, tie, limit)
         if found >= 0:
             return np.int64(found), np.nan if found >= k else kth
+        if -1 - found < k:
+            break
+        kth = nth_largest(logits, -1 - found, k, values)
     return np.int64(-1), np.nan
 
 

@@ -205,22 +205,22 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     memory, state, row = step.memory, step.state, row_in(step)
     counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.masked
     low, high = stored_bounds(row, tie, tie, state.temperature)
-    total, flat, stored = 0.0, is_flat(step), value_at(row, 0)
-    for block in range(blocks_of(row)):
-        if not is_masked:
-            counts[block] = 0.0
-            if bounds[block] >= tie and flat:
-                counts[block] = min(BLOCK, row.width - block * BLOCK) * (low <= stored <= high)
-            elif bounds[block] >= tie:
-                counts[block] = count_in_block(row, block * BLOCK, low, high)
-        if is_edited(step) and bounds[block] >= tie:
-            place = np.int64(memory.integers[WORDS][block])
-            while place != 0:
-                touched_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])
-                counts[block] -= untouched_at(step, touched_id) == tie
-                counts[block] += memory.doubles[TOUCHED][place - 1] == tie
-                place = np.int64(memory.integers[LINKS][place - 1])
-        total += counts[block] if block <= last_tie // BLOCK else 0.0
+    blocks, flat = blocks_of(row), is_flat(step)
+    equal, total = np.float64(BLOCK * (low <= value_at(row, 0) <= high)), 0
+    for block in range(blocks if flat and not is_masked else 0):
+        counts[block] = equal
+    if flat and not is_masked and equal > 0.0:
+        counts[blocks - 1] = row.width - (blocks - 1) * BLOCK
+    for block in range(0 if flat or is_masked else blocks):
+        counts[block] = 0.0
+        if bounds[block] >= tie:
+            counts[block] = count_in_block(row, block * BLOCK, low, high)
+    for place in range(state.count):
+        touched_id = np.int64(memory.integers[TOUCHED_IDS][place])
+        counts[touched_id // BLOCK] -= untouched_at(step, touched_id) == tie
+        counts[touched_id // BLOCK] += memory.doubles[TOUCHED][place] == tie
+    for block in range(min(blocks, last_tie // BLOCK + 1)):
+        total += np.int64(counts[block])
     for token_id in range(last_tie + 1, min(last_tie // BLOCK * BLOCK + BLOCK, row.width)):
         total -= logit_at(step, token_id) == tie
     return np.int64(total)

@@ -23,6 +23,7 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.vectors import EXPONENT_ROUNDER, SHIFTS
 from decoding.kernels.compiled.weights import (
+    survey_least,
     survey_sums,
     survey_total,
     survey_twice,
@@ -98,12 +99,13 @@ def _exponents(row: Any, reference: Any, scale: Any) -> Any:
 
 @compiled
 def _survey_run(
-    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, block_max: Any
-) -> Any:
+    row: Any, start: Any, stop: Any, plain: Any, other: Any, sums: Any, least_too: Any,
+    block_max: Any,
+) -> Any:  # fmt: skip
     """Sum the weights of a run, at scale 1 and maybe at another, and write its block maxima.
 
-    Returns Σ w of the plain `Exponent`, NaN if any logit is; Σ w, Σ w · gap and the least gap of
-    the other one. sums: whether these are asked for. A least gap that is not known is −inf.
+    Returns Σ w of the plain `Exponent`, NaN if any logit is; Σ w and Σ w · gap of the other one,
+    where `sums` asks for them; and the least gap, where `least_too` or `sums` does, else −inf.
     """
     reference, lowest = plain.reference, max(plain.lowest, other.lowest)
     weight, second, moment, least = np.float32(0.0), np.float32(0.0), np.float32(0.0), -np.inf
@@ -112,21 +114,26 @@ def _survey_run(
             block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
         weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
         second, moment = weigh_block(row, start, stop, reference, other.rate, lowest)
+    elif not sums and least_too:
+        weight, low = survey_least(
+            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
+        )
+        least = low - reference
     elif not sums:
         weight = survey_total(
             row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
         )
     elif other.scale == 1.0:
-        weight, moment, low = survey_sums(
+        weight, moment, gap = survey_sums(
             row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
         )
-        second, least = weight, np.float64(low)
+        second, least = weight, np.float64(gap)
     else:
-        weight, second, moment, low = survey_twice(
+        weight, second, moment, gap = survey_twice(
             row, start, stop, reference, lowest, plain.rate, plain.rounder, other.rate,
             other.rounder, block_max,
         )  # fmt: skip
-        least = np.float64(low)
+        least = np.float64(gap)
     return weight, second, np.float64(moment), least
 
 
@@ -134,7 +141,7 @@ def _survey_run(
 def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     """Find a row's largest logit and block maxima, and sum weights exp(gap), in one pass.
 
-    temperature: of the scaled sums; 0 for none, but those at 1 where all logits may be equal.
+    temperature: of the scaled sums; 0 for none, but those at 1 where all logits are equal.
 
     The sums are taken relative to a reference, the largest logit of the first block or run, which
     is replaced by that of a later run that is far above it.
@@ -151,19 +158,20 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     plain, other = _exponents(row, reference, scale)
     # whole: whether no gap is the least there is; a token that is removed has that.
     total, scaled, moment, largest, whole, flat = 0.0, 0.0, 0.0, -np.inf, True, known
+    least_too = False
     while stop < row.width:
         start, stop = stop, stop + run_from(row, stop)
         weight, second, first, least, top = np.float32(0.0), np.float32(0.0), 0.0, 0.0, -np.inf
         for _ in range(3):
             weight, second, first, least = _survey_run(
-                row, start, stop, plain, other, sums, block_max
+                row, start, stop, plain, other, sums, least_too, block_max
             )
             top = largest_of_run(block_max, start, stop)
             if known and (top - reference) * steepest <= most:
                 differ = weight < 0.999 * plain.unit * (stop - start)
-                if sums or start > 0 or differ:
+                if sums or least_too or start > 0 or differ:
                     break
-                sums = True  # as the first are equal, about
+                least_too = True  # as the first are equal, about
                 continue
             if not -np.inf < top < np.inf:
                 break
@@ -178,7 +186,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             return Survey(np.nan, 0.0, 0.0, 0.0, 0)
         largest, whole = max(largest, top), whole and least > lowest + 0.5
         flat = flat and top == reference and _is_flat(row, start, stop, reference, least)
-        sums = sums and (flat or temperature > 0.0)
+        least_too = least_too and flat
         if known:
             total += np.float64(weight)
             scaled += np.float64(second)
@@ -186,11 +194,11 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
     if known:
         total, scaled, moment = _moved(total, scaled, moment, plain, other, largest)
         total, scaled, moment = max(total, 1.0), max(scaled, 1.0), min(moment, 0.0)
-    if not sums:
-        scaled, moment = np.nan, np.nan
-    elif flat:
+    if flat:
         total, scaled, moment = 1.0 * row.width, 1.0 * row.width, 0.0
-    return Survey(largest, total, scaled, moment, row.width if whole and sums else 0)
+    elif not sums:
+        scaled, moment = np.nan, np.nan
+    return Survey(largest, total, scaled, moment, row.width if flat or (whole and sums) else 0)
 
 
 @compiled

@@ -153,6 +153,31 @@ def survey_total(
     return _survey(stored, start, stop, [(zero, plus)], add, block_max)
 
 
+@over_row((_SINGLE, _REAL), _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
+def survey_least(
+    stored: Stored,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    lowest: Any,
+    rate: Any,
+    rounder: Any,
+    block_max: Array,
+) -> list[Any]:
+    """Sum the weights of a run, and find its least logit; all else as `survey_total`."""
+    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
+
+    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
+        [(near, power)], _ = factors_of(values)
+        return [near.multiply_add(power, sums[0]), smaller(values, sums[1])]
+
+    zero, most = (
+        filled(stored.builder, kind, PAIR, value)
+        for kind, value in ((FLOAT, 0.0), (stored.element, _INF))
+    )
+    return _survey(stored, start, stop, [(zero, plus), (most, smaller)], add, block_max)
+
+
 @over_row((_SINGLE,) * 3, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
 def survey_sums(
     stored: Stored,
