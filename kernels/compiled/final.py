@@ -206,7 +206,7 @@ def count_ties(step: Any, tie: Any, last_tie: Any) -> Any:
     counts, bounds, is_masked = memory.doubles[TIES], memory.doubles[FINAL_MAX], state.masked
     low, high = stored_bounds(row, tie, tie, state.temperature)
     blocks, flat = blocks_of(row), is_flat(step)
-    equal, total = np.float64(BLOCK * (low <= value_at(row, 0) <= high)), 0
+    equal, total = np.float64(BLOCK * (low <= value_at(row, 0) <= high)), np.int64(0)
     for block in range(blocks if flat and not is_masked else 0):
         counts[block] = equal
     if flat and not is_masked and equal > 0.0:
