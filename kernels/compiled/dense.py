@@ -18,6 +18,7 @@ from decoding.kernels.compiled.blocks import (
     masks_reaching,
     weigh_eight,
 )
+from decoding.kernels.compiled.candidates import bit_of
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import slack_of
 from decoding.kernels.compiled.memory import (
@@ -59,25 +60,27 @@ _BOUNDS = 4
 def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     """List the untouched tokens of a row, low ≤ logit, within its window's high, in order of id.
 
-    Returns their count. Where there are more than `limit`, or plainly seem to be after some blocks,
-    −1 − how many were listed until then. Of a row with masks, how many tokens of a block, touched
-    or not, have tie ≤ logit < low is written into `TIES`, where some can be, and the bound of a
-    block without any that reaches `low` is lowered to what is below.
+    Returns their count; the logits that are listed are not divided by the temperature. Where there
+    are more than `limit`, or plainly seem to be after some blocks, −1 − how many were listed until
+    then. Of a row with masks, how many tokens of a block, touched or not, have tie ≤ logit < low is
+    written into `TIES`, where some can be, and the bound of a block without any that reaches `low`
+    is lowered to what is below.
     """
     row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     masked, counts, temperature = state.masked, memory.doubles[TIES], state.temperature
+    bias = state.bias
     ties, cuts = masked and tie < low, not masked and state.high < np.inf
     # Finite, so that what fills the last block up, −inf, is below it.
     bounds = row_of_doubles(block_max) if masked else row
     least, most = stored_bounds(bounds, low, state.high, temperature)
     floor, inside, outside, tie_inside, tie_outside = least, least, least, least, least
     if masked:
-        inside = smallest_at_least(row, low, temperature, state.bias)
+        inside = smallest_at_least(row, low, temperature, bias)
         outside = smallest_at_least(row, low, temperature, 0.0)
     if ties:
         floor = smallest_at_least(bounds, tie, temperature, 0.0)
-        tie_inside = smallest_at_least(row, tie, temperature, state.bias)
+        tie_inside = smallest_at_least(row, tie, temperature, bias)
         tie_outside = smallest_at_least(row, tie, temperature, 0.0)
     biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
@@ -120,11 +123,10 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             while mask != 0:
                 token_id = start + trailing_zeros(mask)
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-                logit = untouched_at(step, token_id)
-                if low <= logit <= state.high and slot[token_id] == 0:
-                    ids[count] = token_id
-                    logits[count] = logit
-                    count += 1
+                ids[count], logits[count] = token_id, value_at(row, token_id)
+                if masked and bit_of(biased, token_id):
+                    logits[count] += bias
+                count += slot[token_id] == 0
         if ties:
             counts[block] = below
         if masked and count == before:
@@ -167,7 +169,9 @@ def collect_reaching(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) 
     it, −1 − how many were listed until that was plain.
     """
     memory, found = step.memory, _collect(step, block_max, low, tie, limit)
-    listed = max(found, -1 - found)
+    listed, temperature = max(found, -1 - found), step.state.temperature
+    for place in range(listed if temperature != 1.0 else 0):
+        memory.doubles[LOGITS][place] /= temperature
     for place in range(step.state.count):
         logit = memory.doubles[TOUCHED][place]
         if logit >= low and logit > -np.inf:
