@@ -114,24 +114,24 @@ def _survey_run(
             block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
         weight, _ = weigh_block(row, start, stop, reference, plain.rate, lowest)
         second, moment = weigh_block(row, start, stop, reference, other.rate, lowest)
-    elif not sums and least_too:
+    elif not (sums or least_too):
+        weight = survey_total(
+            row, start, stop, reference, lowest, block_max, plain.rate, plain.rounder
+        )
+    elif not sums:
         weight, low = survey_least(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
+            row, start, stop, reference, lowest, block_max, plain.rate, plain.rounder
         )
         least = low - reference
-    elif not sums:
-        weight = survey_total(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
-        )
     elif other.scale == 1.0:
         weight, moment, gap = survey_sums(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, block_max
+            row, start, stop, reference, lowest, block_max, plain.rate, plain.rounder
         )
         second, least = weight, np.float64(gap)
     else:
         weight, second, moment, gap = survey_twice(
-            row, start, stop, reference, lowest, plain.rate, plain.rounder, other.rate,
-            other.rounder, block_max,
+            row, start, stop, reference, lowest, block_max, plain.rate, plain.rounder,
+            other.rate, other.rounder,
         )  # fmt: skip
         least = np.float64(gap)
     return weight, second, np.float64(moment), least

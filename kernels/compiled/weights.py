@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from llvmlite import ir
@@ -98,137 +99,96 @@ def _weights_of(
     return weigh
 
 
-def _survey(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    totals: list[tuple[Vector, Any]],
-    add: Callable[[Vector, list[Vector]], list[Vector]],
-    block_max: Array,
-) -> list[Any]:
-    """Loop over blocks: write the largest logit of each, and return totals as `fold` does."""
-    builder, low = stored.builder, filled(stored.builder, stored.element, PAIR, -_INF)
-
-    def body(index: Any, running: list[Vector]) -> list[Vector]:
-        values = stored.unordered(index, PAIR)
-        return [values.larger(running[0]), *add(values, running[1:])]
-
-    def each_block(first: Any, running: list[Vector]) -> list[Vector]:
-        end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
-        top, *sums = loop(builder, first, end, PAIR, [low, *running], body)
-        largest = top.reduce(larger)
-        if largest.type != DOUBLE:
-            largest = builder.fpext(largest, DOUBLE)
-        place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
-        block_max.store(place, splat(builder, largest, 1))
-        return sums
-
-    found = loop(builder, start, stop, BLOCK_SIZE, [first for first, _ in totals], each_block)
-    return [total.reduce(join) for total, (_, join) in zip(found, totals, strict=True)]
+_SUM, _LEAST_GAP, _LEAST_LOGIT = (plus, _SINGLE), (smaller, _SINGLE), (smaller, _REAL)
+"""Totals of a survey: how two of them are joined, and of which type they are."""
 
 
-@over_row(_SINGLE, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
-def survey_total(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    lowest: Any,
-    rate: Any,
-    rounder: Any,
-    block_max: Array,
-) -> list[Any]:
-    """Sum the weights of a run of blocks, NaN if any logit is; write each block's largest logit.
+def _surveying(exponents: int, *totals: tuple[Any, Any]) -> Callable[[Any], Any]:
+    """The decorator that makes an intrinsic of `add(values, pairs, gap, running)`.
 
-    That goes into `block_max`, at the place of the block; a NaN is not looked at. Weights are those
-    of `shifted_factors`.
+    f(row, start, stop, reference, lowest, block_max, rate, rounder ...) reads a run of blocks once
+    and returns its totals. It writes each block's largest logit into `block_max`, at the place of
+    the block; a NaN is not looked at.
+
+    exponents: how many pairs of a rate and a rounder there are. add: what the totals become with
+    some logits more, given their factors and gaps as of `shifted_factors`.
     """
-    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
+    results = tuple(kind for _, kind in totals)
 
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        [(near, power)], _ = factors_of(values)
-        return [near.multiply_add(power, sums[0])]
+    def decorate(add: Any) -> Any:
+        @over_row(
+            results if len(results) > 1 else results[0],
+            _INDEX, _REAL, _SINGLE, GIVEN, *[_SINGLE] * (2 * exponents),
+        )  # fmt: skip
+        @wraps(add)
+        def survey(
+            stored: Stored, start: Any, stop: Any, reference: Any, lowest: Any, block_max: Array,
+            *numbers: Any,
+        ) -> list[Any]:  # fmt: skip
+            builder, factors_of = (
+                stored.builder,
+                shifted_factors(stored, reference, lowest, *numbers),
+            )
+            low = filled(builder, stored.element, PAIR, -_INF)
 
-    zero = filled(stored.builder, FLOAT, PAIR)
-    return _survey(stored, start, stop, [(zero, plus)], add, block_max)
+            def body(index: Any, running: list[Vector]) -> list[Vector]:
+                values = stored.unordered(index, PAIR)
+                return [values.larger(running[0]), *add(values, *factors_of(values), running[1:])]
 
+            def each_block(first: Any, running: list[Vector]) -> list[Vector]:
+                end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
+                top, *sums = loop(builder, first, end, PAIR, [low, *running], body)
+                largest = top.reduce(larger)
+                if largest.type != DOUBLE:
+                    largest = builder.fpext(largest, DOUBLE)
+                place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
+                block_max.store(place, splat(builder, largest, 1))
+                return sums
 
-@over_row((_SINGLE, _REAL), _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
-def survey_least(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    lowest: Any,
-    rate: Any,
-    rounder: Any,
-    block_max: Array,
-) -> list[Any]:
-    """Sum the weights of a run, and find its least logit; all else as `survey_total`."""
-    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
+            before = [
+                filled(
+                    builder, stored.element if kind == _REAL else FLOAT, PAIR,
+                    0.0 if join is plus else _INF,
+                )
+                for join, kind in totals
+            ]  # fmt: skip
+            found = loop(builder, start, stop, BLOCK_SIZE, before, each_block)
+            return [total.reduce(join) for total, (join, _) in zip(found, totals, strict=True)]
 
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        [(near, power)], _ = factors_of(values)
-        return [near.multiply_add(power, sums[0]), smaller(values, sums[1])]
+        return survey
 
-    zero, most = (
-        filled(stored.builder, kind, PAIR, value)
-        for kind, value in ((FLOAT, 0.0), (stored.element, _INF))
-    )
-    return _survey(stored, start, stop, [(zero, plus), (most, smaller)], add, block_max)
-
-
-@over_row((_SINGLE,) * 3, _INDEX, _REAL, *[_SINGLE] * 3, GIVEN)
-def survey_sums(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    lowest: Any,
-    rate: Any,
-    rounder: Any,
-    block_max: Array,
-) -> list[Any]:
-    """Sum weights and weight · gap of a run, and find its least gap; all else as `survey_total`."""
-    factors_of = shifted_factors(stored, reference, lowest, rate, rounder)
-
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        [(near, power)], gap = factors_of(values)
-        moment = (near * power).multiply_add(gap, sums[1])
-        return [near.multiply_add(power, sums[0]), moment, smaller(gap, sums[2])]
-
-    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
-    totals = [(zero, plus), (zero, plus), (most, smaller)]
-    return _survey(stored, start, stop, totals, add, block_max)
+    return decorate
 
 
-@over_row((_SINGLE,) * 4, _INDEX, _REAL, *[_SINGLE] * 5, GIVEN)
-def survey_twice(
-    stored: Stored,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    lowest: Any,
-    rate: Any,
-    rounder: Any,
-    other_rate: Any,
-    other_rounder: Any,
-    block_max: Array,
-) -> list[Any]:
+@_surveying(1, _SUM)
+def survey_total(_values: Vector, pairs: Any, _gap: Vector, running: list[Vector]) -> list[Vector]:
+    """Sum the weights of a run of blocks, NaN if any logit is."""
+    [(near, power)] = pairs
+    return [near.multiply_add(power, running[0])]
+
+
+@_surveying(1, _SUM, _LEAST_LOGIT)
+def survey_least(values: Vector, pairs: Any, _gap: Vector, running: list[Vector]) -> list[Vector]:
+    """Sum the weights of a run, and find its least logit."""
+    [(near, power)] = pairs
+    return [near.multiply_add(power, running[0]), smaller(values, running[1])]
+
+
+@_surveying(1, _SUM, _SUM, _LEAST_GAP)
+def survey_sums(_values: Vector, pairs: Any, gap: Vector, running: list[Vector]) -> list[Vector]:
+    """Sum weights and weight · gap of a run, and find its least gap."""
+    [(near, power)] = pairs
+    moment = (near * power).multiply_add(gap, running[1])
+    return [near.multiply_add(power, running[0]), moment, smaller(gap, running[2])]
+
+
+@_surveying(2, _SUM, _SUM, _SUM, _LEAST_GAP)
+def survey_twice(_values: Vector, pairs: Any, gap: Vector, running: list[Vector]) -> list[Vector]:
     """Sum weights of a run at a rate, and take the sums of `survey_sums` at another, at once."""
-    factors_of = shifted_factors(
-        stored, reference, lowest, rate, rounder, other_rate, other_rounder
-    )
-
-    def add(values: Vector, sums: list[Vector]) -> list[Vector]:
-        [(near, power), (other_near, other_power)], gap = factors_of(values)
-        weight = other_near * other_power
-        other = [sums[1] + weight, weight.multiply_add(gap, sums[2])]
-        return [near.multiply_add(power, sums[0]), *other, smaller(gap, sums[3])]
-
-    zero, most = (filled(stored.builder, FLOAT, PAIR, value) for value in (0.0, _INF))
-    totals = [*[(zero, plus)] * 3, (most, smaller)]
-    return _survey(stored, start, stop, totals, add, block_max)
+    [(near, power), (other_near, other_power)] = pairs
+    weight = other_near * other_power
+    other = [running[1] + weight, weight.multiply_add(gap, running[2])]
+    return [near.multiply_add(power, running[0]), *other, smaller(gap, running[3])]
 
 
 @over_row((_SINGLE, _SINGLE), _INDEX, _REAL, _SINGLE, _SINGLE)
