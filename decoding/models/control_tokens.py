@@ -16,6 +16,7 @@ tokens pass: after a slice, in JSON that is written in ASCII, as keys of diction
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -156,14 +157,18 @@ def _halved(texts: list[str], tokens: list[str]) -> tuple[str, ...]:
 
 def _unfinished(texts: Iterable[str], tokens: Iterable[str]) -> list[str]:
     """The control tokens of which a text ends with a beginning."""
-    longer: dict[str, list[str]] = {}
-    for token in tokens:
-        for size in range(1, len(token)):
-            longer.setdefault(token[:size], []).append(token)
-    sizes = range(1, max(map(len, longer), default=0) + 1)
-    found = {
-        token: None for text in texts for size in sizes for token in longer.get(text[-size:], ())
-    }
+    ordered = sorted(filter(None, tokens))
+    starts, longest = {token[0] for token in ordered}, max(map(len, ordered), default=0)
+    found: dict[str, None] = {}
+    for text in texts:
+        tail = text[max(len(text) - longest + 1, 0) :]
+        for place in (place for place, character in enumerate(tail) if character in starts):
+            beginning = tail[place:]
+            index = bisect_left(ordered, beginning)
+            while index < len(ordered) and ordered[index].startswith(beginning):
+                if ordered[index] != beginning:
+                    found[ordered[index]] = None
+                index += 1
     return list(found)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from decoding.models.fields import Fields
 from decoding.models.files import shown
 from decoding.models.pre_tokenizers import SPLITTERS, Splitter
-from decoding.vocabulary.limits import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_CHARACTERS, MOST_TOKENS
 
 _T = TypeVar("_T")
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -24,6 +24,8 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SENTENCE_PIECE, BYTE_LEVEL = "llama", "gpt2"
 """Values of `tokenizer.ggml.model` that are implemented."""
 _BARE = ("no_vocab", "none")
+_MOST_CUTS = 1 << 30
+"""Characters of all halves of SentencePiece tokens, about; real vocabularies have 3·10⁷."""
 
 _DEFAULT_IDS = MappingProxyType(
     {
@@ -106,6 +108,17 @@ class GGUFVocabulary:
         if len(set(tokens)) != len(tokens):
             twice = next(token for token, count in Counter(tokens).items() if count > 1)
             raise fields.error(f"tokenizer.ggml.tokens must be distinct, got {shown(twice)} twice")
+        longest = max(tokens, key=len)
+        if len(longest) > MOST_CHARACTERS:
+            raise fields.error(
+                f"tokenizer.ggml.tokens must have at most {MOST_CHARACTERS} characters each,"
+                f" got {len(longest)}: {shown(longest)}"
+            )
+        if model == SENTENCE_PIECE and sum(len(token) ** 2 for token in tokens) > _MOST_CUTS:
+            raise fields.error(
+                "tokenizer.ggml.tokens must be short: the squares of their lengths have a sum"
+                f" above {_MOST_CUTS}"
+            )
         types = _list(fields, "token_type", int, [NORMAL] * len(tokens))
         scores = _list(fields, "scores", float, [0.0] * len(tokens))
         for name, values in (("token_type", types), ("scores", scores)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,13 +42,20 @@ def parse_json(text: str, path: object, most_values: int = MOST_VALUES) -> dict[
     if sum(map(text.count, ",[{")) > most_values:
         raise ModelFormatError(path, f"cannot be read: it has more than {most_values} values")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         if _SURROGATE.search(text):  # `json` takes halves of a character, which no file can spell
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ModelFormatError(path, f"cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise ModelFormatError(path, f"must hold a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:40]} is beyond all finite numbers")
     return value
 
 

@@ -13,6 +13,7 @@ import tokenizers
 
 from decoding.errors import ModelFormatError, ParameterError
 from decoding.models.control_tokens import encode_sanitized
+from decoding.models.files import shown
 from decoding.models.gguf_tokenizer import gguf_tokenizer
 from decoding.models.gguf_vocabulary import GGUFVocabulary
 from decoding.models.tokenizer_file import read_tokenizer_json
@@ -57,10 +58,19 @@ class HuggingFaceTokenizer:
             ModelFormatError: the file is absent, damaged or too large, or what it describes fails
                 or grows without bound.
         """
-        text = read_tokenizer_json(Path(path))
+        text, added = read_tokenizer_json(Path(path))
         with _refusing(path, "is no tokenizer"):
             made = cls(tokenizers.Tokenizer.from_str(text), path)
-            made.tokenizer.encode(_PROBE)
+            ids = made.tokenizer.encode(_PROBE).ids
+        # The library gives an added token the next free id, whatever the file says.
+        for content, token_id in added.items():
+            found = made.tokenizer.token_to_id(content)
+            if found != token_id:
+                problem = f"has the id {token_id}, but behind the model's tokens it gets {found}"
+                raise ModelFormatError(path, f"added token {shown(content)} {problem}")
+        if max(ids, default=0) >= len(made.vocabulary):
+            problem = f"{max(ids)} around a text; it has {len(made.vocabulary)} tokens"
+            raise ModelFormatError(path, f"puts token {problem}")
         return made
 
     @classmethod

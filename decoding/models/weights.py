@@ -227,8 +227,11 @@ class SafetensorsSource:
         shapes: dict[str, tuple[int, ...]] = {}
         shards: dict[str, Any] = {}
         index = _index(folder)
-        paths = [member(folder, file) for file in sorted(set(index.values())) or [_SINGLE]]
-        for file, path in zip(sorted(set(index.values())) or [_SINGLE], paths, strict=True):
+        paths: list[Path] = []
+        for file in sorted(set(index.values())) or [_SINGLE]:
+            # One after the other: the first that is missing is the last that is looked for.
+            path = member(folder, file)
+            paths.append(path)
             shard, slices = open_shard(path)
             for name, (shape, kind) in slices.items():
                 if index.get(name, file) != file:  # the index says where a tensor's values are

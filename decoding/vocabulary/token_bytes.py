@@ -16,14 +16,13 @@ from typing import Any, NoReturn, TypeAlias
 import tokenizers
 
 from decoding.errors import ModelFormatError
-from decoding.vocabulary.limits import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_CHARACTERS, MOST_TOKENS
 
 Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""
 
 _MOST_BYTES = 64 << 20
 """Most bytes that all tokens together spell. The largest vocabularies known spell 5 MB."""
-_MOST_CHARACTERS = 1 << 16  # of one token
 _MOST_STEPS = 64
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -55,8 +54,8 @@ def tokens_of(
     spelled = [b""] * count
     left = _MOST_BYTES
     for token, token_id in vocabulary.items():
-        if len(token) > _MOST_CHARACTERS:
-            problem = f"has {len(token)} characters; at most {_MOST_CHARACTERS} are read"
+        if len(token) > MOST_CHARACTERS:
+            problem = f"has {len(token)} characters; at most {MOST_CHARACTERS} are read"
             raise ModelFormatError(source, f"token {token_id} {problem}")
         # Added tokens are matched in the raw text, so a byte-level alphabet does not apply to them;
         # but a single character is the token of a byte before it is anything else.

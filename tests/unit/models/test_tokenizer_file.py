@@ -109,12 +109,12 @@ def test_patterns_and_tokens_are_bounded(tmp_path: Path) -> None:
         HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(normalizer=chain)))
     model = tokenizer_json()["model"]
     model["vocab"]["x" * 70_000] = 9
-    with pytest.raises(ModelFormatError, match="token 9 has 70000 characters"):
+    with pytest.raises(ModelFormatError, match="a token of 70000 characters"):
         HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(model=model)))
 
 
 def test_tokens_that_spell_too_much_together() -> None:
-    tokens = {"a" * 60_000 + str(number): number for number in range(40)}
+    tokens = {"a" * 4_000 + str(number): number for number in range(400)}
     tokenizer = tokenizers.Tokenizer(models.WordLevel(tokens, unk_token="0"))
     tokenizer.decoder = decoders.Replace("a", "x" * 50)
     with pytest.raises(ModelFormatError, match="its tokens spell more than 67108864 bytes"):
