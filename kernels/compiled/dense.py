@@ -93,7 +93,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             continue
         if block <= 64 and is_hopeless(count, block * BLOCK, row, limit):
             return -1 - count
-        before, below = count, 0
+        reached, below = np.uint32(0), 0
         first = block * BLOCK
         equal = equal and first + BLOCK <= row.width  # beyond its end a bitmask may have bits
         if equal:
@@ -116,6 +116,7 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
                 words[index] &= ~others[index]
         for start in range(first, first + BLOCK, MASK):
             mask = np.uint32(words[(start - first) // MASK])
+            reached |= mask
             if ties:
                 below += bit_count(np.uint32(mask ^ np.uint32(others[(start - first) // MASK])))
             if count + MASK > limit and count + bit_count(mask) > limit:
@@ -129,7 +130,8 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
                 count += slot[token_id] == 0
         if ties:
             counts[block] = below
-        if masked and count == before:
+        # Not where a touched token reached it: as it was, it is one of the block's ties.
+        if masked and reached == 0:
             block_max[block] = lower
     return count
 

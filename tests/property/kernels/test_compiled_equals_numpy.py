@@ -159,6 +159,37 @@ def test_bits_of_a_bias_beyond_the_row_stand_for_no_token(width: int) -> None:
     assert ours == theirs
 
 
+@pytest.mark.parametrize("first", ["mask", "penalty"])
+@pytest.mark.parametrize("penalty", [1.0, -1.0])
+@pytest.mark.parametrize("ties", [0.0, 1.0])
+@pytest.mark.parametrize("differs", [False, True])
+def test_a_block_whose_only_tie_is_edited_is_counted_as_it_was(
+    first: str, penalty: float, ties: float, differs: bool
+) -> None:
+    # Token 3, which the text has, is the only one that the mask leaves of its block of 256.
+    width, allowed = 4_096, np.zeros(4_096, np.uint8)
+    allowed[[3, *range(256, width, 2)]] = 1
+    mask = Instruction(
+        Opcode.BITMASK, bitmask=np.packbits(allowed, bitorder="little").view(np.int32)
+    )
+    items = [mask, Instruction(Opcode.FREQUENCY_PENALTY, penalty)]
+    if first == "penalty":
+        items.reverse()
+    program = assemble([[*items, Instruction(Opcode.TOP_K, 10.0, ties)]])
+    rows = np.full((1, width), 0.5, np.float32)
+    rows[0, 5] -= 3.5 * differs
+    nobody, history = np.zeros(1, np.int64), History.of([[]], [[3]])
+    batch = Batch(program, nobody.astype(np.uint64) + 7, nobody > 0, nobody + 3)
+    seen = history.token_ids, history.lengths, history.prompt_lengths
+    for limit in (16, 64):
+        ours, theirs = (
+            made.step(rows, rows, program.bitmasks, *seen, describe=True).rows[0]
+            for made in (kernel.CompiledKernel(batch, 1, limit), VectorKernel(batch))
+        )
+        assert ours["support_size"] == theirs["support_size"]
+        assert ours["token_id"] == theirs["token_id"]
+
+
 def test_a_budget_that_the_rounding_of_a_sum_just_misses_keeps_no_more_than_a_token_more() -> None:
     # 30 or more tokens that are equally likely, of several logits so near each other that bins of
     # them are summed: with shares of tenths the budget falls on the end of a token.
