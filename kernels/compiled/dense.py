@@ -63,8 +63,8 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
     Returns their count; the logits that are listed are not divided by the temperature. Where there
     are more than `limit`, or plainly seem to be after some blocks, −1 − how many were listed until
     then. Of a row with masks, how many tokens of a block, touched or not, have tie ≤ logit < low is
-    written into `TIES`, where some can be, and the bound of a block without any that reaches `low`
-    is lowered to what is below.
+    written into `TIES`, where some can be, and the bound of a block of which none, touched or
+    not, reaches `low` is lowered to what is below.
     """
     row, memory, state = row_in(step), step.memory, step.state
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
@@ -213,7 +213,7 @@ def collect_largest(step: Any, block_max: Any, k: Any, limit: Any, counts_ties: 
         rank = np.int64(blocks)
     kth = np.nan
     if is_flat(step) and not state.masked and k <= step.vocab - state.count:
-        kth = untouched_at(step, np.int64(0))  # as the logits of all that are not touched are
+        kth = untouched_at(step, np.int64(0))  # as all that are not touched tie
     while np.isnan(kth):
         # Of so many tokens that finding the k-th of them takes as long as listing what is above it.
         low, most = -np.inf, min(limit, 4 * rank + np.int64(math.sqrt(rank * step.vocab)))

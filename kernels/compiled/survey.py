@@ -169,7 +169,7 @@ def survey(row: Any, block_max: Any, temperature: Any) -> Any:
             top = largest_of_run(block_max, start, stop)
             if known and (top - reference) * steepest <= most:
                 differ = weight < 0.999 * plain.unit * (stop - start)
-                if sums or least_too or start > 0 or differ:
+                if sums or least_too or differ or start > 0 or not flat:
                     break
                 least_too = True  # as the first are equal, about
                 continue

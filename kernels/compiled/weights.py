@@ -169,7 +169,7 @@ def survey_total(_values: Vector, pairs: Any, _gap: Vector, running: list[Vector
 
 @_surveying(1, _SUM, _LEAST_LOGIT)
 def survey_least(values: Vector, pairs: Any, _gap: Vector, running: list[Vector]) -> list[Vector]:
-    """Sum the weights of a run, and find its least logit."""
+    """Sum the weights of a run, and find its least logit, which takes no subtraction a lane."""
     [(near, power)] = pairs
     return [near.multiply_add(power, running[0]), smaller(values, running[1])]
 

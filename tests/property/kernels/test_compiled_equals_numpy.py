@@ -188,6 +188,11 @@ def test_a_block_whose_only_tie_is_edited_is_counted_as_it_was(
         )
         assert ours["support_size"] == theirs["support_size"]
         assert ours["token_id"] == theirs["token_id"]
+        kept, expected = (
+            made.edit(rows, program.bitmasks, *seen)[0] > -np.inf
+            for made in (kernel.CompiledKernel(batch, 1, limit), VectorKernel(batch))
+        )
+        assert np.array_equal(kept, expected)
 
 
 def test_a_budget_that_the_rounding_of_a_sum_just_misses_keeps_no_more_than_a_token_more() -> None:
