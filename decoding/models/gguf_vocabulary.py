@@ -25,7 +25,9 @@ SENTENCE_PIECE, BYTE_LEVEL = "llama", "gpt2"
 """Values of `tokenizer.ggml.model` that are implemented."""
 _BARE = ("no_vocab", "none")
 _MOST_CUTS = 1 << 30
-"""Characters of all halves of SentencePiece tokens, about; real vocabularies have 3·10⁷."""
+"""Largest sum of the squared lengths of SentencePiece tokens, each of which is cut everywhere.
+
+Real vocabularies have 3·10⁷."""
 
 _DEFAULT_IDS = MappingProxyType(
     {

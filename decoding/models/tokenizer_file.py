@@ -79,7 +79,7 @@ def _check_tokens(values: Mapping[str, Any], added: list[dict[str, Any]], path: 
 
 
 def _pieces(vocabulary: object) -> list[str]:
-    """The texts of a Unigram vocabulary, a list of pairs of text and score."""
+    """List the token texts of a Unigram vocabulary, which is pairs of text and score."""
     pairs = (item for item in _list(vocabulary) if isinstance(item, list) and item)
     return [pair[0] for pair in pairs if isinstance(pair[0], str)]
 
@@ -109,9 +109,10 @@ def _check_steps(root: object, chain: str, path: Path) -> None:
 
 
 def _check_table(charsmap: object, chain: str, path: Path) -> None:
-    """Bound the replacements of a SentencePiece table: a tree, whose size comes first, and texts.
+    """Refuse a SentencePiece normalization table that has a replacement of more than 64 bytes.
 
-    What is no such table is refused where the tokenizer is built.
+    A table is the size of a tree, the tree, and texts. What is none is refused where the tokenizer
+    is built.
     """
     try:
         table = base64.b64decode(charsmap if isinstance(charsmap, str) else "")

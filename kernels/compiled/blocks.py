@@ -361,7 +361,7 @@ def masks_edited(
 
 
 def _words_of_equal(builder: Any, start: Any, biased: Array, allowed: Array) -> list[Vector]:
-    """The bits of a block's tokens that are kept: those with a bias, and those without."""
+    """The words of a block's tokens that are not banned: those with a bias, and the others."""
     place, count = builder.lshr(start, ir.Constant(INT64, 5)), BLOCK_SIZE // MASK_LANES
     chosen, kept = (words.load(place, count) for words in (biased, allowed))
     return [chosen & kept, (chosen ^ -1) & kept]
@@ -386,10 +386,13 @@ def largest_of_equal(
 def masks_of_equal(
     builder: Any, start: Any, biased: Array, allowed: Array, inside: Any, outside: Any, out: Array
 ) -> list[Any]:
-    """`masks_edited` of a block of equal logits, given which of the two bounds they reach."""
-    one, other = _words_of_equal(builder, start, biased, allowed)
-    ends = [splat(builder, builder.sext(end, INT32), one.count) for end in (inside, outside)]
-    out.store(ir.Constant(INT64, 0), (ends[0] & one) | (ends[1] & other))
+    """`masks_edited` of a block of equal logits, given whether they reach each bound."""
+    found = _words_of_equal(builder, start, biased, allowed)
+    reached = [
+        splat(builder, builder.sext(end, INT32), words.count) & words
+        for end, words in zip((inside, outside), found, strict=True)
+    ]
+    out.store(ir.Constant(INT64, 0), reached[0] | reached[1])
     return []
 
 

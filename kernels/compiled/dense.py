@@ -19,7 +19,7 @@ from decoding.kernels.compiled.blocks import (
     weigh_eight,
 )
 from decoding.kernels.compiled.candidates import bit_of
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import slack_of
 from decoding.kernels.compiled.memory import (
     ALLOWED,
@@ -49,11 +49,27 @@ from decoding.kernels.compiled.scalars import (
     value_at,
 )
 from decoding.kernels.compiled.selection import nth_largest
-from decoding.kernels.compiled.state import is_cut, is_flat, is_kept, row_in
+from decoding.kernels.compiled.state import equal_blocks, is_cut, is_flat, is_kept, row_in
 from decoding.kernels.compiled.touched import untouched_at
 
 _BOUNDS = 4
 """So often a bound of the k-th largest logit is raised."""
+
+
+@inlined
+def _find_reaching(
+    step: Any, first: Any, inside: Any, outside: Any, is_equal: Any, words: Any
+) -> Any:
+    """Find which tokens of a block reach a bound after the masks; see `blocks.masks_edited`.
+
+    is_equal: whether all logits of the block are known to be those of the row's first token.
+    """
+    row, biased, allowed = row_in(step), step.memory.integers[BIASED], step.memory.integers[ALLOWED]
+    if is_equal:
+        logit = value_at(row, 0)
+        masks_of_equal(first, biased, allowed, logit >= inside, logit >= outside, words)
+    else:
+        masks_edited(row, first, first + BLOCK, biased, allowed, inside, outside, words)
 
 
 @compiled
@@ -82,10 +98,10 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
         floor = smallest_at_least(bounds, tie, temperature, 0.0)
         tie_inside = smallest_at_least(row, tie, temperature, bias)
         tie_outside = smallest_at_least(row, tie, temperature, 0.0)
-    biased, allowed, count = memory.integers[BIASED], memory.integers[ALLOWED], 0
+    biased, count = memory.integers[BIASED], 0
     words, lower = memory.integers[BINS_OF_BLOCK], np.nextafter(least, -np.inf)
     others, above = words[BLOCK // MASK :], above_of(row, most)
-    equal, stored = masked and is_flat(step), value_at(row, 0)
+    equal = equal_blocks(step)
     for block in range(blocks_of(row)):
         if ties:
             counts[block] = 0.0
@@ -95,21 +111,12 @@ def _collect(step: Any, block_max: Any, low: Any, tie: Any, limit: Any) -> Any:
             return -1 - count
         reached, below = np.uint32(0), 0
         first = block * BLOCK
-        equal = equal and first + BLOCK <= row.width  # beyond its end a bitmask may have bits
-        if equal:
-            masks_of_equal(first, biased, allowed, stored >= inside, stored >= outside, words)
-        elif masked:
-            masks_edited(row, first, first + BLOCK, biased, allowed, inside, outside, words)
+        if masked:
+            _find_reaching(step, first, inside, outside, block < equal, words)
         else:
             masks_reaching(row, first, first + BLOCK, least, words)
-        if equal and ties:
-            masks_of_equal(
-                first, biased, allowed, stored >= tie_inside, stored >= tie_outside, others
-            )
-        elif ties:
-            masks_edited(
-                row, first, first + BLOCK, biased, allowed, tie_inside, tie_outside, others
-            )
+        if ties:
+            _find_reaching(step, first, tie_inside, tie_outside, block < equal, others)
         elif cuts:
             masks_reaching(row, first, first + BLOCK, above, others)
             for index in range(BLOCK // MASK):

@@ -31,7 +31,7 @@ _HAS_HALF = _FEATURES.get("f16c", False)
 LANES = 16 if _FEATURES.get("avx512f", False) else 8
 """Float32 lanes of a register, twice that where there is only AVX2 or NEON."""
 PAIR = 2 * LANES
-"""Logits that a turn of a loop reads, two registers of float32: neither waits for the other."""
+"""How many logits a loop reads in one iteration: two registers that do not wait for each other."""
 
 
 class Row(NamedTuple):

@@ -289,7 +289,7 @@ def _plain(array: NDArray[Any], kind: type[Any]) -> NDArray[Any]:
 def _plain_history(
     token_ids: NDArray[Any], lengths: NDArray[Any], prompt_lengths: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The arrays of a history as the compiled signature has them."""
+    """Convert a history's arrays to the types and the layout that the compiled step takes."""
     return (
         _plain(token_ids, np.int32), _plain(lengths, np.int64), _plain(prompt_lengths, np.int64)
     )  # fmt: skip

@@ -29,7 +29,7 @@ from decoding.kernels.compiled.passes import (
     largest_of_blocks,
 )
 from decoding.kernels.compiled.scalars import value_at
-from decoding.kernels.compiled.state import is_flat, row_in
+from decoding.kernels.compiled.state import equal_blocks, row_in
 
 _MOST_ADDED = 1e30
 """Larger numbers are not added in float32."""
@@ -92,11 +92,10 @@ def scan_edited(step: Any) -> Any:
     row, integers, bias = row_in(step), step.memory.integers, step.state.bias
     step.state.maxima = WORK_MAX
     block_max, biased, allowed = step.memory.doubles[WORK_MAX], integers[BIASED], integers[ALLOWED]
-    # Beyond the row's end a bitmask may have bits.
-    whole, equal = row.width // BLOCK if is_flat(step) else 0, value_at(row, 0)
-    for block in range(whole):
-        block_max[block] = largest_of_equal(block * BLOCK, biased, allowed, equal + bias, equal)
-    for block in range(whole, blocks_of(row)):
+    equal, logit = equal_blocks(step), value_at(row, 0)
+    for block in range(equal):
+        block_max[block] = largest_of_equal(block * BLOCK, biased, allowed, logit + bias, logit)
+    for block in range(equal, blocks_of(row)):
         start = block * BLOCK
         top = largest_edited_block(row, start, start + BLOCK, biased, allowed, bias)
         block_max[block] = top

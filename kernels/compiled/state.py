@@ -16,7 +16,7 @@ import numpy as np
 
 from decoding.kernels.compiled.formats import Row
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.passes import Window, is_wide, stored_bounds
+from decoding.kernels.compiled.passes import BLOCK, Window, is_wide, stored_bounds
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """What an instruction has made of a row; BEYOND: its numbers are outside this arithmetic."""
@@ -140,6 +140,15 @@ def is_flat(step: Any) -> Any:
     known = not np.isnan(state.sums_temperature)
     whole = known and state.moment == 0.0 and state.total == state.width
     return whole and not is_wide(row_in(step))
+
+
+@compiled
+def equal_blocks(step: Any) -> Any:
+    """How many of the first blocks are known to hold equal logits alone, and whole.
+
+    The last block need not be: beyond the row's end a bitmask may have bits, which are no tokens.
+    """
+    return step.state.width // BLOCK if is_flat(step) else 0
 
 
 @compiled

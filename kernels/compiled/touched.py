@@ -19,7 +19,7 @@ _LARGEST = 1.7976931348623157e308
 
 @inlined
 def _divided(logit: Any, temperature: Any) -> Any:
-    """A logit by a temperature; one of 1 takes no division, which would take long."""
+    """Divide a logit by a temperature, but where that is 1, as a division takes long."""
     return logit if temperature == 1.0 else logit / temperature
 
 
